@@ -1,0 +1,1 @@
+//! The node daemon: joins the peers of its cluster and serves the container runtime beside it.

@@ -1,0 +1,1 @@
+//! The load test that proves what onepull saves.

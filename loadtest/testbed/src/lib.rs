@@ -1,0 +1,1 @@
+//! Real servers for tests: containerd, registries, network namespaces.

@@ -1,0 +1,141 @@
+//! The seam to what this node holds.
+//!
+//! A store is somebody else's: containerd's content store, or a folder. onepull reads it, follows
+//! it, and never keeps a second copy. A blob may be complete or still growing, and a reader need
+//! not care which: [`Store::open`] streams to the end either way.
+
+use std::{collections::BTreeMap, io};
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use futures::stream::BoxStream;
+use thiserror::Error;
+
+use crate::Digest;
+
+mod folder;
+mod inventory;
+mod read;
+
+pub use folder::{FolderStore, FolderWriter, blob_path};
+pub use inventory::Inventory;
+pub use read::{READ_CHUNK, open_file, read_file};
+
+/// What a node holds. Shared by every request, so all methods take `&self`.
+#[async_trait]
+pub trait Store: Send + Sync + 'static {
+    /// How much of `digest` is here; `None` when nothing is.
+    ///
+    /// # Errors
+    /// Only when the store cannot tell. A caller treats that as a miss.
+    async fn stat(&self, digest: &Digest) -> Result<Option<Presence>, StoreError>;
+
+    /// Streams the blob from byte `offset` to its end; a growing blob is followed until it is
+    /// complete.
+    ///
+    /// # Errors
+    /// [`StoreError::Absent`] when the blob is not here (any more), [`StoreError::Io`] when its
+    /// bytes cannot be read. An error in mid-stream ends the stream.
+    async fn open(&self, digest: &Digest, offset: u64) -> Result<ByteStream, StoreError>;
+
+    /// Drops an unfinished copy whose bytes were found to be wrong, so that the runtime's next
+    /// attempt starts clean. Complete blobs are never touched; an unknown digest is not an error.
+    ///
+    /// # Errors
+    /// When the store refused; the caller can only report it.
+    async fn abort(&self, digest: &Digest) -> Result<(), StoreError>;
+
+    /// Everything that is complete now, and what changes from then on, without a gap between.
+    fn watch(&self) -> Watch;
+}
+
+/// How much of a blob a store has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Presence {
+    /// The first `have` bytes are here and more are coming; `total` once the store knows it.
+    Growing {
+        /// Bytes that can be read now. Only ever grows.
+        have: u64,
+        /// Bytes of the whole blob.
+        total: Option<u64>,
+    },
+    /// All `size` bytes are here. Ends only by deletion.
+    Complete {
+        /// Bytes of the blob.
+        size: u64,
+    },
+}
+
+/// A store's content at one moment and the stream of changes after it.
+pub struct Watch {
+    /// Complete blobs and their sizes in bytes.
+    pub snapshot: BTreeMap<Digest, u64>,
+    /// What happened since, in order. It ends when the store does; a watcher that falls too far
+    /// behind gets [`StoreEvent::Resync`].
+    pub events: BoxStream<'static, StoreEvent>,
+}
+
+/// A change of what a store holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreEvent {
+    /// The blob is now complete.
+    Added {
+        /// Which one.
+        digest: Digest,
+        /// Its size in bytes.
+        size: u64,
+    },
+    /// The blob is gone.
+    Removed {
+        /// Which one.
+        digest: Digest,
+    },
+    /// Events were lost: call [`Store::watch`] again.
+    Resync,
+}
+
+/// A blob's bytes in chunks of at most [`READ_CHUNK`]. Dropping it frees what it holds.
+pub type ByteStream = BoxStream<'static, io::Result<Bytes>>;
+
+/// Why a store could not do what it was asked.
+#[derive(Debug, Error)]
+pub enum StoreError {
+    /// The blob is not here.
+    #[error("{0} is not in the store")]
+    Absent(Digest),
+    /// The blob is here but reading it failed.
+    #[error("cannot read {digest}")]
+    Io {
+        /// Which one.
+        digest: Digest,
+        /// What the file system said.
+        source: io::Error,
+    },
+    /// The runtime behind the store does not answer.
+    #[error("the container runtime does not answer: {0}")]
+    Unavailable(String),
+}
+
+// === impl Presence ===
+
+impl Presence {
+    /// The size of a complete blob; `None` while it grows.
+    pub fn complete(self) -> Option<u64> {
+        match self {
+            Self::Complete { size } => Some(size),
+            Self::Growing { .. } => None,
+        }
+    }
+}
+
+// === impl StoreError ===
+
+impl StoreError {
+    /// Sorts a file error into "not here" and "cannot be read".
+    pub fn from_io(digest: Digest, source: io::Error) -> Self {
+        match source.kind() {
+            io::ErrorKind::NotFound => Self::Absent(digest),
+            _ => Self::Io { digest, source },
+        }
+    }
+}
