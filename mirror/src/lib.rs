@@ -1,15 +1,35 @@
 //! The data plane of onepull: digests, ranges, stores, fetching from peers, serving.
 //!
-//! The crate speaks the pull side of the OCI distribution protocol to a container runtime and a
-//! small protocol of its own to peers. What a node holds and who else holds it come through two
-//! seams, [`Store`] and [`Router`]; this crate knows no containerd, no libp2p and no Kubernetes.
+//! The crate speaks the pull side of the OCI distribution protocol to a container runtime
+//! ([`Mirror`]) and a small protocol of its own to peers ([`PeerService`]). What a node holds and
+//! who else holds it come through two seams, [`Store`] and [`Router`]; this crate knows no
+//! containerd, no libp2p and no Kubernetes.
 
+pub mod announce;
+pub mod deadlines;
 pub mod digest;
+mod fetch;
+pub mod manifest;
+pub mod metrics;
+pub mod mirror;
+pub mod peer;
+pub mod range;
+mod recent;
+pub mod request;
+pub mod response;
 pub mod router;
+pub mod server;
+pub mod sources;
 pub mod store;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
+pub mod throttle;
 
+pub use deadlines::Deadlines;
 pub use digest::Digest;
+pub use metrics::Metrics;
+pub use mirror::Mirror;
+pub use peer::PeerService;
 pub use router::{Peer, Router};
 pub use store::Store;
+pub use throttle::Throttle;

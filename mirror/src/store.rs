@@ -19,6 +19,7 @@ mod read;
 
 pub use folder::{FolderStore, FolderWriter, blob_path};
 pub use inventory::Inventory;
+pub(crate) use read::limited;
 pub use read::{READ_CHUNK, open_file, read_file};
 
 /// What a node holds. Shared by every request, so all methods take `&self`.

@@ -45,6 +45,20 @@ pub async fn open_file(path: &Path) -> io::Result<(File, u64)> {
     .await?
 }
 
+/// Cuts a stream after `length` bytes.
+pub(crate) fn limited(bytes: ByteStream, length: u64) -> ByteStream {
+    let cut = bytes.scan(length, |left, chunk| {
+        let chunk = chunk.map(|mut chunk| {
+            chunk.truncate(usize::try_from(*left).unwrap_or(usize::MAX));
+            *left -= chunk.len() as u64;
+            chunk
+        });
+        let end = matches!(&chunk, Ok(chunk) if chunk.is_empty());
+        std::future::ready((!end).then_some(chunk))
+    });
+    cut.boxed()
+}
+
 fn read_step(file: &File, step: Range<u64>) -> io::Result<Bytes> {
     let wanted = usize::try_from(step.end - step.start).unwrap_or(READ_CHUNK);
     let mut chunk = Vec::with_capacity(wanted);

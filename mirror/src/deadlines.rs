@@ -1,0 +1,36 @@
+//! How long each wait may last. Every one ends in the same way: the runtime is sent to the registry.
+
+use std::time::Duration;
+
+/// The waits of a request that is not served from the local store.
+///
+/// Their sum before a first byte stays below [`Deadlines::first_byte`], so no request is held
+/// without bytes for longer than that.
+#[derive(Clone, Copy, Debug)]
+pub struct Deadlines {
+    /// For a search while searches end by themselves. A loaded link queues 100 ms and more, so a
+    /// search that is cut short there would fetch from the registry what a peer has.
+    pub lookup: Duration,
+    /// For a search after one that nobody answered in time: then nobody is likely to answer this
+    /// one, and a miss must stay cheap.
+    pub lookup_unanswered: Duration,
+    /// For a connection to a peer. A lost SYN is sent again after 1 s, and a saturated uplink does
+    /// lose them.
+    pub connect: Duration,
+    /// Between two pieces of a stream, the answer's head included.
+    pub stall: Duration,
+    /// From the request to its first byte, all peers together.
+    pub first_byte: Duration,
+}
+
+impl Default for Deadlines {
+    fn default() -> Self {
+        Self {
+            lookup: Duration::from_millis(500),
+            lookup_unanswered: Duration::from_millis(10),
+            connect: Duration::from_millis(2500),
+            stall: Duration::from_secs(5),
+            first_byte: Duration::from_secs(8),
+        }
+    }
+}

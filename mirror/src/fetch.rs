@@ -1,0 +1,217 @@
+//! Streams a blob from peers: the first that answers, then the next one from the byte reached.
+//!
+//! What is fetched from byte 0 to the end is hashed on the way, and its last piece is only handed
+//! on when the hash is right. A range cannot be checked here; its reader checks the whole.
+
+use std::{net::SocketAddr, sync::Arc};
+
+use bytes::{Bytes, BytesMut};
+use futures::{StreamExt, stream};
+use thiserror::Error;
+use tokio::{
+    sync::mpsc,
+    time::{Duration, Instant, timeout},
+};
+use tokio_util::task::TaskTracker;
+
+use crate::{
+    Digest, deadlines::Deadlines, metrics::Metrics, peer::client::PeerClient, recent::Recent,
+    sources::Sources, store::ByteStream,
+};
+
+mod pursuit;
+
+use pursuit::Pursuit;
+
+/// How long a peer that sent wrong bytes is not asked for that blob again: longer than a kubelet's
+/// back-off, so that the retry meets somebody else.
+const BAN: Duration = Duration::from_secs(600);
+
+/// How long a peer that cannot be reached is left alone. Long enough that a dead node costs one
+/// connect timeout and not one for each layer.
+const UNREACHABLE: Duration = Duration::from_secs(30);
+
+/// Bans remembered; more than the peers of a large cluster that can be broken at once.
+const BANS: usize = 4096;
+
+/// Blobs up to this size are checked before their first byte is handed on: configs and small
+/// layers, for which a wrong peer then costs no pull.
+const CHECKED_FIRST: u64 = 1024 * 1024;
+
+/// Sizes remembered from manifests that passed: a hundred images of forty layers.
+const SIZES: usize = 4096;
+
+/// How long a size is of use: a pull starts its last layer well within that.
+const SIZE_LIFETIME: Duration = Duration::from_secs(3600);
+
+/// Chunks between the task that receives and the one that sends, per stream: enough to keep both
+/// busy, and all that a slow reader can hold.
+const CHUNKS_AHEAD: usize = 2;
+
+/// What is wanted from peers.
+#[derive(Clone, Debug)]
+pub(crate) struct Want {
+    pub(crate) digest: Digest,
+    /// First byte.
+    pub(crate) first: u64,
+    /// One past the last byte; `None` for the blob's end.
+    pub(crate) end: Option<u64>,
+    /// The upstream registry, for the counters.
+    pub(crate) registry: String,
+}
+
+/// A blob, or the wanted part of it, on its way from peers.
+pub(crate) struct Fetched {
+    /// Size of the whole blob in bytes.
+    pub(crate) total: u64,
+    /// The wanted bytes. It ends with an error when no peer can go on.
+    pub(crate) bytes: ByteStream,
+}
+
+/// A fetch after its first bytes.
+enum Start {
+    /// All of a small blob, checked.
+    Whole(Bytes),
+    /// The first bytes of another, and what brings the rest.
+    Running { pursuit: Box<Pursuit>, first: Bytes, total: u64 },
+}
+
+/// Why peers cannot deliver (any more).
+#[derive(Debug, Error)]
+pub(crate) enum FetchError {
+    #[error("no peer delivers {digest} from byte {at}")]
+    NoSource { digest: Digest, at: u64 },
+    #[error("the bytes received are not those of {0}")]
+    Mismatch(Digest),
+    #[error("no peer sent a byte of {0} in time")]
+    Deadline(Digest),
+    #[error("{digest} has {size} bytes, too many to be held at once")]
+    TooLarge { digest: Digest, size: u64 },
+}
+
+/// Fetches from peers. One for all requests; clones share everything.
+#[derive(Clone)]
+pub(crate) struct Fetcher(Arc<Shared>);
+
+struct Shared {
+    /// This node's name in transfer events.
+    node: String,
+    sources: Arc<dyn Sources>,
+    client: PeerClient,
+    deadlines: Deadlines,
+    metrics: Metrics,
+    banned: Recent<(SocketAddr, Digest), ()>,
+    unreachable: Recent<SocketAddr, ()>,
+    sizes: Recent<Digest, u64>,
+    tasks: TaskTracker,
+}
+
+// === impl Fetcher ===
+
+impl Fetcher {
+    pub(crate) fn new(
+        node: String,
+        sources: Arc<dyn Sources>,
+        deadlines: Deadlines,
+        metrics: Metrics,
+        tasks: TaskTracker,
+    ) -> Self {
+        Self(Arc::new(Shared {
+            node,
+            sources,
+            client: PeerClient::new(&deadlines),
+            deadlines,
+            metrics,
+            banned: Recent::new(BAN, BANS),
+            unreachable: Recent::new(UNREACHABLE, BANS),
+            sizes: Recent::new(SIZE_LIFETIME, SIZES),
+            tasks,
+        }))
+    }
+
+    /// Learns the true size of a blob from a manifest, so that a peer cannot lie about it.
+    pub(crate) fn expect_size(&self, digest: Digest, size: u64) {
+        self.0.sizes.insert(digest, size, Instant::now());
+    }
+
+    /// The size of a blob that a peer holds.
+    pub(crate) async fn size(&self, digest: &Digest) -> Result<u64, FetchError> {
+        let search = async {
+            let mut parents = self.0.sources.parents(digest);
+            while let Some(peer) = parents.next().await {
+                match self.0.client.size(&peer, digest).await {
+                    Ok(size) => return Ok(size),
+                    Err(error) => self.0.report(&peer, digest, &error),
+                }
+            }
+            Err(FetchError::NoSource { digest: *digest, at: 0 })
+        };
+        self.within_first_byte(digest, search).await
+    }
+
+    /// Starts streaming; returns when the first bytes are here. A small blob is here, and checked,
+    /// as a whole.
+    pub(crate) async fn stream(&self, want: Want) -> Result<Fetched, FetchError> {
+        match self.start(want, CHECKED_FIRST).await? {
+            Start::Whole(bytes) => {
+                let total = bytes.len() as u64;
+                Ok(Fetched { total, bytes: stream::iter([Ok(bytes)]).boxed() })
+            }
+            Start::Running { pursuit, first, total } => {
+                let (sender, receiver) = mpsc::channel(CHUNKS_AHEAD);
+                self.0.tasks.spawn(pursuit.run(first, sender));
+                let bytes = stream::unfold(receiver, |mut receiver| async {
+                    Some((receiver.recv().await?, receiver))
+                });
+                Ok(Fetched { total, bytes: bytes.boxed() })
+            }
+        }
+    }
+
+    /// Fetches a blob of at most `largest` bytes whole, and checked.
+    pub(crate) async fn whole(&self, want: Want, largest: u64) -> Result<Bytes, FetchError> {
+        let digest = want.digest;
+        match self.start(want, largest).await? {
+            Start::Whole(bytes) => Ok(bytes),
+            Start::Running { total: size, .. } => Err(FetchError::TooLarge { digest, size }),
+        }
+    }
+
+    /// Gets the first bytes, or the whole where it has at most `checked_first` bytes. A peer with
+    /// wrong bytes then costs nothing but the time to ask the next.
+    async fn start(&self, want: Want, checked_first: u64) -> Result<Start, FetchError> {
+        let digest = want.digest;
+        let attempts = async {
+            loop {
+                let pursuit = Pursuit::new(Arc::clone(&self.0), want.clone());
+                match begin(pursuit, checked_first).await {
+                    // The liar is banned by now, so the next attempt asks somebody else.
+                    Err(FetchError::Mismatch(_)) => {}
+                    result => return result,
+                }
+            }
+        };
+        self.within_first_byte(&digest, attempts).await
+    }
+
+    async fn within_first_byte<T>(
+        &self,
+        digest: &Digest,
+        work: impl Future<Output = Result<T, FetchError>>,
+    ) -> Result<T, FetchError> {
+        let deadline = self.0.deadlines.first_byte;
+        timeout(deadline, work).await.unwrap_or(Err(FetchError::Deadline(*digest)))
+    }
+}
+
+async fn begin(mut pursuit: Pursuit, checked_first: u64) -> Result<Start, FetchError> {
+    let (first, total) = pursuit.first().await?;
+    if !pursuit.is_checked() || total > checked_first {
+        return Ok(Start::Running { pursuit: Box::new(pursuit), first, total });
+    }
+    let mut whole = BytesMut::from(first.as_ref());
+    while let Some(bytes) = pursuit.next().await? {
+        whole.extend_from_slice(&bytes);
+    }
+    Ok(Start::Whole(whole.freeze()))
+}

@@ -1,0 +1,242 @@
+//! One blob's way here: which parent it comes from now, and the byte it has reached.
+
+use std::{io, sync::Arc};
+
+use bytes::Bytes;
+use futures::{StreamExt, stream::BoxStream};
+use tokio::{sync::mpsc, time::Instant};
+use tracing::{debug, info, warn};
+
+use super::{FetchError, Shared, Want};
+use crate::{
+    Digest, Peer,
+    digest::Verifier,
+    metrics::Origin,
+    peer::client::{PeerError, PeerStream},
+};
+
+/// Searches for parents in a row that may bring no byte. The second one finds nodes that announced
+/// the blob since, or the only holder again after its connection broke.
+const FRUITLESS_SEARCHES: u32 = 2;
+
+/// Follows one parent after the other until the wanted bytes are here.
+pub(super) struct Pursuit {
+    shared: Arc<Shared>,
+    want: Want,
+    /// The next byte to come.
+    at: u64,
+    /// One past the last wanted byte and the blob's size, once a parent said so.
+    ends: Option<Ends>,
+    /// For a blob that is wanted whole.
+    verifier: Option<Verifier>,
+    parents: BoxStream<'static, Peer>,
+    parent: Option<Parent>,
+    fruitless: u32,
+    /// All that sent bytes: if the hash is wrong it was one of them.
+    contributors: Vec<Peer>,
+}
+
+#[derive(Clone, Copy)]
+struct Ends {
+    end: u64,
+    total: u64,
+}
+
+struct Parent {
+    peer: Peer,
+    stream: PeerStream,
+    /// Bytes it has sent.
+    sent: u64,
+}
+
+// === impl Pursuit ===
+
+impl Pursuit {
+    pub(super) fn new(shared: Arc<Shared>, want: Want) -> Self {
+        let whole = want.first == 0 && want.end.is_none();
+        Self {
+            at: want.first,
+            ends: None,
+            verifier: whole.then(|| Verifier::new(want.digest)),
+            parents: shared.sources.parents(&want.digest),
+            parent: None,
+            fruitless: 0,
+            contributors: Vec::new(),
+            shared,
+            want,
+        }
+    }
+
+    /// Whether the bytes are compared with the digest: only those of a whole blob can be.
+    pub(super) fn is_checked(&self) -> bool {
+        self.verifier.is_some()
+    }
+
+    /// The first bytes and the size of the blob.
+    pub(super) async fn first(&mut self) -> Result<(Bytes, u64), FetchError> {
+        let bytes = self.next().await?.unwrap_or_default();
+        let total = self.ends.map(|ends| ends.total);
+        Ok((bytes, total.ok_or_else(|| self.no_source())?))
+    }
+
+    /// Sends everything from `first` on, as fast as the receiver takes it.
+    pub(super) async fn run(mut self, first: Bytes, to: mpsc::Sender<io::Result<Bytes>>) {
+        let mut next = Some(Ok(first));
+        while let Some(bytes) = next {
+            let broken = bytes.is_err();
+            // A receiver that hung up wants nothing more.
+            if to.send(bytes).await.is_err() || broken {
+                break;
+            }
+            next = match self.next().await {
+                Ok(bytes) => bytes.map(Ok),
+                Err(error) => {
+                    warn!(digest = %self.want.digest, at = self.at, %error, "stream broken off");
+                    self.shared.metrics.broken.inc();
+                    Some(Err(io::Error::other(error)))
+                }
+            };
+        }
+        self.leave_parent();
+    }
+
+    /// The next bytes; `None` when all that was wanted has come and is right.
+    pub(super) async fn next(&mut self) -> Result<Option<Bytes>, FetchError> {
+        loop {
+            if self.ends.is_some_and(|ends| self.at >= ends.end) {
+                self.leave_parent();
+                return if self.is_right() { Ok(None) } else { Err(self.mismatch()) };
+            }
+            let Some(parent) = &mut self.parent else {
+                self.parent = Some(self.next_parent().await?);
+                continue;
+            };
+            match parent.stream.next().await {
+                Ok(Some(bytes)) => return self.take(bytes).map(Some),
+                Ok(None) => self.lose_parent(&PeerError::WrongAnswer),
+                Err(error) => self.lose_parent(&error),
+            }
+        }
+    }
+
+    /// Accounts for bytes that came. The last piece passes only if the whole is right.
+    fn take(&mut self, mut bytes: Bytes) -> Result<Bytes, FetchError> {
+        if let Some(ends) = self.ends {
+            bytes.truncate(usize::try_from(ends.end - self.at).unwrap_or(usize::MAX));
+        }
+        self.at += bytes.len() as u64;
+        self.fruitless = 0;
+        if let Some(parent) = &mut self.parent {
+            if parent.sent == 0 {
+                self.contributors.push(parent.peer.clone());
+            }
+            parent.sent += bytes.len() as u64;
+        }
+        if let Some(verifier) = &mut self.verifier {
+            verifier.update(&bytes);
+        }
+        let last = self.ends.is_some_and(|ends| self.at >= ends.end);
+        if last && !self.is_right() { Err(self.mismatch()) } else { Ok(bytes) }
+    }
+
+    fn is_right(&self) -> bool {
+        self.verifier.clone().is_none_or(Verifier::matches)
+    }
+
+    fn mismatch(&mut self) -> FetchError {
+        self.leave_parent();
+        self.shared.metrics.verification_failures.inc();
+        for peer in &self.contributors {
+            warn!(digest = %self.want.digest, peer = %peer.endpoint, "wrong bytes; peer banned for this blob");
+            let key = (peer.endpoint, self.want.digest);
+            self.shared.banned.insert(key, (), Instant::now());
+        }
+        FetchError::Mismatch(self.want.digest)
+    }
+
+    /// The next parent that answers, positioned at the byte reached.
+    async fn next_parent(&mut self) -> Result<Parent, FetchError> {
+        loop {
+            while let Some(peer) = self.parents.next().await {
+                if self.is_avoided(&peer) {
+                    continue;
+                }
+                match self.open(&peer).await {
+                    Ok(stream) => return Ok(Parent { peer, stream, sent: 0 }),
+                    Err(error) => self.shared.report(&peer, &self.want.digest, &error),
+                }
+            }
+            self.fruitless += 1;
+            // Before the first byte a miss must stay cheap: one search is enough.
+            if self.at == self.want.first || self.fruitless >= FRUITLESS_SEARCHES {
+                return Err(self.no_source());
+            }
+            self.parents = self.shared.sources.parents(&self.want.digest);
+        }
+    }
+
+    fn is_avoided(&self, peer: &Peer) -> bool {
+        let now = Instant::now();
+        self.shared.banned.get(&(peer.endpoint, self.want.digest), now).is_some()
+            || self.shared.unreachable.get(&peer.endpoint, now).is_some()
+    }
+
+    async fn open(&mut self, peer: &Peer) -> Result<PeerStream, PeerError> {
+        let digest = self.want.digest;
+        let client = &self.shared.client;
+        let stream = client.open(peer, &digest, self.at, self.want.end).await?;
+        let known = self.shared.sizes.get(&digest, Instant::now());
+        let known = self.ends.map(|ends| ends.total).or(known);
+        if known.is_some_and(|size| size != stream.total) {
+            return Err(PeerError::WrongAnswer);
+        }
+        let end = self.want.end.unwrap_or(stream.total).min(stream.total);
+        self.ends = Some(Ends { end, total: stream.total });
+        if self.at > self.want.first {
+            self.shared.metrics.switches.inc();
+        }
+        Ok(stream)
+    }
+
+    fn lose_parent(&mut self, error: &PeerError) {
+        if let Some(parent) = self.leave_parent() {
+            self.shared.report(&parent, &self.want.digest, error);
+        }
+    }
+
+    /// Ends with a parent and tells what it gave.
+    fn leave_parent(&mut self) -> Option<Peer> {
+        let Parent { peer, sent, .. } = self.parent.take()?;
+        let Shared { node, metrics, .. } = &*self.shared;
+        info!(
+            target: "onepull::transfer", node, peer = %peer.endpoint, digest = %self.want.digest,
+            bytes = sent, "received"
+        );
+        let labels = metrics.served(Origin::peer, &self.want.registry);
+        metrics.received.get_or_create(&labels).inc_by(sent);
+        Some(peer)
+    }
+
+    fn no_source(&self) -> FetchError {
+        FetchError::NoSource { digest: self.want.digest, at: self.at }
+    }
+}
+
+// === impl Shared ===
+
+impl Shared {
+    /// Remembers what a failure says about a peer.
+    pub(super) fn report(&self, peer: &Peer, digest: &Digest, error: &PeerError) {
+        debug!(%digest, peer = %peer.endpoint, error = %error, "peer did not deliver");
+        let now = Instant::now();
+        match error {
+            PeerError::Connect(_) => self.unreachable.insert(peer.endpoint, (), now),
+            PeerError::WrongAnswer => self.banned.insert((peer.endpoint, *digest), (), now),
+            PeerError::Absent
+            | PeerError::Status(_)
+            | PeerError::Stalled(_)
+            | PeerError::Broken(_)
+            | PeerError::Request(_) => {}
+        }
+    }
+}

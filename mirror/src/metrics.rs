@@ -1,0 +1,183 @@
+//! Counters that answer "what did it save": bytes by where they came from, hits and misses.
+//!
+//! Label sets are closed. Registry names come from requests, so only the first
+//! [`REGISTRIES_NAMED`] get a label of their own.
+
+use std::{
+    collections::BTreeSet,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use prometheus_client::{
+    encoding::{EncodeLabelSet, EncodeLabelValue},
+    metrics::{
+        counter::Counter,
+        family::Family,
+        gauge::Gauge,
+        histogram::{Histogram, exponential_buckets},
+    },
+    registry::{Registry, Unit},
+};
+use tokio::time::Duration;
+
+/// Registries with a label of their own; a node pulls from a handful, and a cluster of tenants from
+/// dozens. All others share the label `other`.
+pub const REGISTRIES_NAMED: usize = 64;
+
+/// Where the bytes of an answer came from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[allow(non_camel_case_types, reason = "these are the label values as they are exported")]
+pub enum Origin {
+    /// This node's own store.
+    local,
+    /// Another node.
+    peer,
+}
+
+/// Labels of byte and request counters.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Served {
+    /// Where the bytes came from.
+    pub source: Origin,
+    /// The upstream registry they would have come from.
+    pub registry: String,
+}
+
+/// The label of counters that know only the registry.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Upstream {
+    /// The upstream registry.
+    pub registry: String,
+}
+
+/// All counters of the data plane. Cheap to clone; clones count together.
+#[derive(Clone, Debug)]
+pub struct Metrics {
+    /// Bytes handed to the container runtime.
+    pub sent: Family<Served, Counter>,
+    /// Requests of the runtime that were answered with content.
+    pub hits: Family<Served, Counter>,
+    /// Requests of the runtime that were sent on to the registry with 404.
+    pub misses: Family<Upstream, Counter>,
+    /// Bytes taken from peers.
+    pub received: Family<Served, Counter>,
+    /// Bytes handed to peers from this node's store.
+    pub sent_to_peers: Counter,
+    /// Searches for a node that holds a digest, by how long they took.
+    pub lookups: Histogram,
+    /// Searches that ended at their deadline.
+    pub lookups_cut: Counter,
+    /// Blobs whose bytes were not those of their digest.
+    pub verification_failures: Counter,
+    /// Streams that went on from another peer at the byte reached.
+    pub switches: Counter,
+    /// Streams that broke off, so that the runtime went on from the registry.
+    pub broken: Counter,
+    /// Requests of `onepull-agent check`, the proof that the runtime asks this mirror.
+    pub probes: Counter,
+    /// Bytes that reached the runtime's store from the registry.
+    pub upstream: Family<Upstream, Counter>,
+    /// Open connections, of the runtime and of peers.
+    pub connections: Gauge,
+    registries: Arc<Mutex<BTreeSet<String>>>,
+}
+
+impl Metrics {
+    /// Makes the counters and lists them in `registry`.
+    pub fn register(registry: &mut Registry) -> Self {
+        let metrics = Self {
+            sent: Family::default(),
+            hits: Family::default(),
+            misses: Family::default(),
+            received: Family::default(),
+            sent_to_peers: Counter::default(),
+            lookups: Histogram::new(exponential_buckets(0.000_5, 2.0, 12)),
+            lookups_cut: Counter::default(),
+            verification_failures: Counter::default(),
+            switches: Counter::default(),
+            broken: Counter::default(),
+            probes: Counter::default(),
+            upstream: Family::default(),
+            connections: Gauge::default(),
+            registries: Arc::default(),
+        };
+        metrics.list_bytes(registry.sub_registry_with_prefix("onepull"));
+        metrics.list_events(registry.sub_registry_with_prefix("onepull"));
+        metrics
+    }
+
+    fn list_bytes(&self, registry: &mut Registry) {
+        let bytes = Unit::Bytes;
+        let help = "Bytes handed to the container runtime";
+        registry.register_with_unit("mirror_sent", help, bytes.clone(), self.sent.clone());
+        let help = "Bytes taken from peers";
+        registry.register_with_unit("mirror_received", help, bytes.clone(), self.received.clone());
+        let help = "Bytes handed to peers";
+        registry.register_with_unit("peer_sent", help, bytes.clone(), self.sent_to_peers.clone());
+        let help = "Bytes that reached the container runtime from the registry";
+        registry.register_with_unit("upstream", help, bytes, self.upstream.clone());
+    }
+
+    fn list_events(&self, registry: &mut Registry) {
+        let help = "Requests of the runtime answered with content";
+        registry.register("mirror_hits", help, self.hits.clone());
+        let help = "Requests of the runtime left to the registry";
+        registry.register("mirror_misses", help, self.misses.clone());
+        let help = "Time to learn which peers hold a digest";
+        let seconds = Unit::Seconds;
+        registry.register_with_unit("source_lookup", help, seconds, self.lookups.clone());
+        let help = "Source lookups that ended at their deadline";
+        registry.register("source_lookups_cut", help, self.lookups_cut.clone());
+        let help = "Blobs whose bytes were not those of their digest";
+        registry.register("verification_failures", help, self.verification_failures.clone());
+        let help = "Streams that went on from another peer";
+        registry.register("source_switches", help, self.switches.clone());
+        let help = "Streams that broke off and were left to the registry";
+        registry.register("streams_broken", help, self.broken.clone());
+        let help = "Requests of onepull-agent check";
+        registry.register("mirror_probe_requests", help, self.probes.clone());
+        let help = "Open connections of the runtime and of peers";
+        registry.register("connections", help, self.connections.clone());
+    }
+
+    /// The label for a registry: its name, or `other` once too many have been named.
+    pub fn registry_label(&self, name: &str) -> String {
+        let mut named = self.registries.lock().unwrap_or_else(PoisonError::into_inner);
+        if named.len() < REGISTRIES_NAMED && !named.contains(name) {
+            named.insert(name.to_owned());
+        }
+        if named.contains(name) { name.to_owned() } else { "other".to_owned() }
+    }
+
+    /// The labels for bytes of `source`.
+    pub fn served(&self, source: Origin, registry: &str) -> Served {
+        Served { source, registry: self.registry_label(registry) }
+    }
+
+    /// The label for what concerns a registry alone.
+    pub fn of_registry(&self, registry: &str) -> Upstream {
+        Upstream { registry: self.registry_label(registry) }
+    }
+
+    /// Counts a finished search.
+    pub fn looked_up(&self, took: Duration, cut: bool) {
+        self.lookups.observe(took.as_secs_f64());
+        if cut {
+            self.lookups_cut.inc();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_flood_of_registry_names_makes_no_flood_of_labels() {
+        let metrics = Metrics::register(&mut Registry::default());
+        let labels: BTreeSet<_> =
+            (0..1000).map(|i| metrics.registry_label(&format!("r{i}.example"))).collect();
+        assert_eq!(labels.len(), REGISTRIES_NAMED + 1);
+        assert_eq!(metrics.registry_label("r0.example"), "r0.example");
+    }
+}

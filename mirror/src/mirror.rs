@@ -1,0 +1,187 @@
+//! The mirror endpoint: the pull API of the OCI distribution specification for the container
+//! runtime on this node.
+//!
+//! It answers from the local store, else from a peer, else with 404, and the runtime goes to the
+//! registry itself. It never answers for a tag, never asks a registry, never keeps a byte.
+
+use std::sync::Arc;
+
+use http::{Method, Request, Response, header};
+use tokio::{
+    sync::mpsc,
+    time::{Duration, Instant},
+};
+use tokio_util::task::TaskTracker;
+use tracing::debug;
+
+use crate::{
+    Digest, Store,
+    deadlines::Deadlines,
+    fetch::Fetcher,
+    manifest::Manifest,
+    metrics::{Metrics, Origin},
+    range::ByteRange,
+    recent::Recent,
+    request::{Name, PROBE_REPOSITORY, Reference, Route},
+    response::{self, Body, Refusal},
+    sources::Sources,
+};
+
+mod account;
+mod local;
+mod remote;
+
+/// After a stream broke, its blob is left to the registry for this long. The runtime resumes at
+/// once, at the byte it has, and must not meet the same peers again.
+const LEFT_TO_REGISTRY: Duration = Duration::from_secs(10);
+
+/// Blobs left to the registry that are remembered; a node pulls far fewer at a time.
+const LEFT: usize = 1024;
+
+/// Deliveries that may wait to be accounted for. When the reader is slower than that, some bytes of
+/// peers will count as the registry's.
+pub const DELIVERIES_WAITING: usize = 1024;
+
+/// What the runtime got for a digest, for the account of bytes from the registry.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Delivery {
+    /// The blob.
+    pub digest: Digest,
+    /// The registry it was asked of.
+    pub registry: String,
+    /// Bytes handed over; 0 when the runtime was sent to the registry.
+    pub bytes: u64,
+}
+
+/// What a mirror is made of.
+pub struct Parts {
+    /// This node's name, for transfer events.
+    pub node: String,
+    /// What this node holds.
+    pub store: Arc<dyn Store>,
+    /// Where the rest may come from.
+    pub sources: Arc<dyn Sources>,
+    /// How long to wait for it.
+    pub deadlines: Deadlines,
+    /// What to count.
+    pub metrics: Metrics,
+    /// Told of every blob of a peer and of every miss. See [`DELIVERIES_WAITING`].
+    pub deliveries: mpsc::Sender<Delivery>,
+    /// Runs the streams; close it and wait for it to drain them.
+    pub tasks: TaskTracker,
+}
+
+/// Serves the container runtime. Clones share everything.
+#[derive(Clone)]
+pub struct Mirror(Arc<Inner>);
+
+struct Inner {
+    store: Arc<dyn Store>,
+    fetcher: Fetcher,
+    metrics: Metrics,
+    left_to_registry: Recent<Digest, ()>,
+    deliveries: mpsc::Sender<Delivery>,
+}
+
+// === impl Mirror ===
+
+impl Mirror {
+    /// Puts a mirror together.
+    pub fn new(parts: Parts) -> Self {
+        let Parts { node, store, sources, deadlines, metrics, deliveries, tasks } = parts;
+        Self(Arc::new(Inner {
+            fetcher: Fetcher::new(node, sources, deadlines, metrics.clone(), tasks),
+            store,
+            metrics,
+            left_to_registry: Recent::new(LEFT_TO_REGISTRY, LEFT),
+            deliveries,
+        }))
+    }
+
+    /// Answers one request.
+    pub async fn answer<B>(&self, request: Request<B>) -> Response<Body> {
+        let response = self.try_answer(&request).await.unwrap_or_else(Refusal::into_response);
+        debug!(method = %request.method(), uri = %request.uri(), status = %response.status());
+        response
+    }
+
+    async fn try_answer<B>(&self, request: &Request<B>) -> Result<Response<Body>, Refusal> {
+        let head = match *request.method() {
+            Method::GET => false,
+            Method::HEAD => true,
+            _ => return Err(Refusal::Method),
+        };
+        match Route::parse(request.uri())? {
+            Route::Base => Ok(response::base()),
+            Route::Manifest(name, reference) => self.manifest(&name, &reference, head).await,
+            Route::Blob(name, digest) if head => self.blob_head(&name, digest).await,
+            Route::Blob(name, digest) => {
+                let range = request.headers().get(header::RANGE);
+                let range = ByteRange::parse(range.and_then(|value| value.to_str().ok()));
+                self.blob(&name, digest, range).await
+            }
+        }
+    }
+
+    /// A manifest by digest. A HEAD comes before the registry checked any credential, so it is left
+    /// to the registry.
+    async fn manifest(
+        &self,
+        name: &Name,
+        reference: &Reference,
+        head: bool,
+    ) -> Result<Response<Body>, Refusal> {
+        if name.repository == PROBE_REPOSITORY {
+            self.0.metrics.probes.inc();
+        }
+        let Reference::Digest(digest) = *reference else { return Err(Refusal::Tag) };
+        if head {
+            return Err(Refusal::Undeclared(digest));
+        }
+        let found = match self.0.local_manifest(&digest).await {
+            Some(bytes) => Some((bytes, Origin::local)),
+            None => self.0.peer_manifest(name, digest).await.map(|bytes| (bytes, Origin::peer)),
+        };
+        let readable = found.and_then(|(bytes, origin)| {
+            let manifest = Manifest::parse(&bytes)?;
+            Some((bytes, origin, manifest))
+        });
+        let Some((bytes, origin, manifest)) = readable else {
+            self.0.miss(name, digest);
+            return Err(Refusal::Manifest(digest));
+        };
+        for child in &manifest.children {
+            self.0.fetcher.expect_size(child.digest, child.size);
+        }
+        self.0.hit(name, origin);
+        self.0.sent(name, digest, origin, bytes.len() as u64);
+        Ok(response::manifest(&digest, &manifest.media_type, bytes))
+    }
+
+    async fn blob_head(&self, name: &Name, digest: Digest) -> Result<Response<Body>, Refusal> {
+        let (size, origin) = match self.0.local_size(&digest).await {
+            Some(size) => (size, Origin::local),
+            None => (self.0.peer_size(name, digest).await?, Origin::peer),
+        };
+        self.0.hit(name, origin);
+        Ok(response::blob(&digest, size, None, response::empty()))
+    }
+
+    async fn blob(
+        &self,
+        name: &Name,
+        digest: Digest,
+        range: ByteRange,
+    ) -> Result<Response<Body>, Refusal> {
+        if let Some(size) = self.0.local_size(&digest).await
+            && let Some(response) = self.0.local_blob(name, digest, size, range).await?
+        {
+            return Ok(response);
+        }
+        if self.0.left_to_registry.get(&digest, Instant::now()).is_some() {
+            self.0.miss(name, digest);
+            return Err(Refusal::Blob(digest));
+        }
+        self.0.peer_blob(name, digest, range).await
+    }
+}

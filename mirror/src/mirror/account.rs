@@ -1,0 +1,93 @@
+//! Keeps the books of the mirror: what was sent, from where, and what was left to the registry.
+
+use std::{io, sync::Arc};
+
+use futures::StreamExt;
+use tokio::time::Instant;
+use tracing::{error, warn};
+
+use super::{Delivery, Inner};
+use crate::{Digest, fetch::FetchError, metrics::Origin, request::Name, store::ByteStream};
+
+/// One answer's bytes; accounted for when the answer ends, however it ends.
+struct Open {
+    mirror: Arc<Inner>,
+    name: Name,
+    digest: Digest,
+    origin: Origin,
+    bytes: u64,
+}
+
+impl Inner {
+    pub(super) fn hit(&self, name: &Name, origin: Origin) {
+        self.metrics.hits.get_or_create(&self.metrics.served(origin, &name.registry)).inc();
+    }
+
+    pub(super) fn miss(&self, name: &Name, digest: Digest) {
+        self.metrics.misses.get_or_create(&self.metrics.of_registry(&name.registry)).inc();
+        self.tell(name, digest, 0);
+    }
+
+    pub(super) fn sent(&self, name: &Name, digest: Digest, origin: Origin, bytes: u64) {
+        let labels = self.metrics.served(origin, &name.registry);
+        self.metrics.sent.get_or_create(&labels).inc_by(bytes);
+        if origin == Origin::peer {
+            self.tell(name, digest, bytes);
+        }
+    }
+
+    /// Counts a stream's bytes as they pass. When it breaks, the blob is left to the registry.
+    pub(super) fn counted(
+        self: &Arc<Self>,
+        name: &Name,
+        digest: Digest,
+        origin: Origin,
+        bytes: ByteStream,
+    ) -> ByteStream {
+        let mirror = Arc::clone(self);
+        let mut open = Open { mirror, name: name.clone(), digest, origin, bytes: 0 };
+        let counted = bytes.then(move |chunk| {
+            let broken = match &chunk {
+                Ok(chunk) => {
+                    open.bytes += chunk.len() as u64;
+                    None
+                }
+                Err(error) => Some((Arc::clone(&open.mirror), is_mismatch(error))),
+            };
+            async move {
+                if let Some((mirror, mismatch)) = broken {
+                    mirror.leave_to_registry(digest, mismatch).await;
+                }
+                chunk
+            }
+        });
+        counted.boxed()
+    }
+
+    async fn leave_to_registry(&self, digest: Digest, mismatch: bool) {
+        self.left_to_registry.insert(digest, (), Instant::now());
+        if mismatch {
+            warn!(%digest, "peers sent wrong bytes; the runtime's unfinished copy is dropped");
+            if let Err(error) = self.store.abort(&digest).await {
+                error!(%digest, %error, "the wrong copy cannot be dropped; the next pull may fail");
+            }
+        }
+    }
+
+    fn tell(&self, name: &Name, digest: Digest, bytes: u64) {
+        let registry = name.registry.clone();
+        // A full queue costs accuracy of a counter, never a request.
+        let _ = self.deliveries.try_send(Delivery { digest, registry, bytes });
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.mirror.sent(&self.name, self.digest, self.origin, self.bytes);
+    }
+}
+
+fn is_mismatch(error: &io::Error) -> bool {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<FetchError>());
+    matches!(inner, Some(FetchError::Mismatch(_)))
+}

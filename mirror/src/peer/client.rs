@@ -1,0 +1,171 @@
+//! Asks a peer for bytes and checks that the answer is what was asked for.
+
+use std::{io, ops::Range};
+
+use bytes::Bytes;
+use http::{HeaderMap, Method, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, Empty};
+use hyper::body::Incoming;
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::{TokioExecutor, TokioTimer},
+};
+use thiserror::Error;
+use tokio::time::{Duration, error::Elapsed, timeout};
+
+use super::path;
+use crate::{Digest, Peer, deadlines::Deadlines};
+
+/// Idle connections kept per peer: a runtime fetches three layers at once.
+const IDLE_PER_PEER: usize = 4;
+
+/// Receive buffer of a connection. Large pieces make hashing and forwarding cheap.
+const READ_BUFFER: usize = 512 * 1024;
+
+/// Asks peers over pooled connections.
+#[derive(Clone, Debug)]
+pub(crate) struct PeerClient {
+    http: Client<HttpConnector, Empty<Bytes>>,
+    stall: Duration,
+}
+
+/// A peer's answer, positioned at the byte that was asked for.
+#[derive(Debug)]
+pub(crate) struct PeerStream {
+    body: Incoming,
+    /// Size of the whole blob in bytes, as the peer says.
+    pub(crate) total: u64,
+    stall: Duration,
+}
+
+/// Why a peer did not deliver.
+#[derive(Debug, Error)]
+pub(crate) enum PeerError {
+    #[error("does not hold it")]
+    Absent,
+    #[error("answered {0}")]
+    Status(StatusCode),
+    #[error("answered other bytes than were asked for")]
+    WrongAnswer,
+    #[error("sent nothing in time")]
+    Stalled(#[from] Elapsed),
+    #[error("cannot be asked")]
+    Connect(#[from] hyper_util::client::legacy::Error),
+    #[error("broke off")]
+    Broken(#[from] hyper::Error),
+    #[error("made no request")]
+    Request(#[from] http::Error),
+}
+
+// === impl PeerClient ===
+
+impl PeerClient {
+    pub(crate) fn new(deadlines: &Deadlines) -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_connect_timeout(Some(deadlines.connect));
+        connector.set_nodelay(true);
+        let http = Client::builder(TokioExecutor::new())
+            .pool_timer(TokioTimer::new())
+            .pool_idle_timeout(Duration::from_secs(30))
+            .pool_max_idle_per_host(IDLE_PER_PEER)
+            .http1_max_buf_size(READ_BUFFER)
+            .build(connector);
+        Self { http, stall: deadlines.stall }
+    }
+
+    /// The size of the blob, if the peer holds it.
+    pub(crate) async fn size(&self, peer: &Peer, digest: &Digest) -> Result<u64, PeerError> {
+        let response = self.ask(Method::HEAD, peer, digest, None).await?;
+        number(response.headers(), header::CONTENT_LENGTH).ok_or(PeerError::WrongAnswer)
+    }
+
+    /// Streams the blob from the first byte of `range`; to its end when the range's end is `None`.
+    pub(crate) async fn open(
+        &self,
+        peer: &Peer,
+        digest: &Digest,
+        first: u64,
+        end: Option<u64>,
+    ) -> Result<PeerStream, PeerError> {
+        let range = (first > 0 || end.is_some()).then(|| match end {
+            None => format!("bytes={first}-"),
+            Some(end) => format!("bytes={first}-{}", end.saturating_sub(1)),
+        });
+        let ranged = range.is_some();
+        let response = self.ask(Method::GET, peer, digest, range).await?;
+        let length = number(response.headers(), header::CONTENT_LENGTH);
+        let total = match (response.status(), ranged) {
+            (StatusCode::OK, false) => length,
+            (StatusCode::PARTIAL_CONTENT, true) => content_range(response.headers())
+                .filter(|(part, total)| {
+                    part.start == first
+                        && Some(part.end - part.start) == length
+                        && part.end == end.unwrap_or(*total).min(*total)
+                })
+                .map(|(_, total)| total),
+            _ => None,
+        };
+        let total = total.ok_or(PeerError::WrongAnswer)?;
+        Ok(PeerStream { body: response.into_body(), total, stall: self.stall })
+    }
+
+    async fn ask(
+        &self,
+        method: Method,
+        peer: &Peer,
+        digest: &Digest,
+        range: Option<String>,
+    ) -> Result<Response<Incoming>, PeerError> {
+        let mut request = Request::builder()
+            .method(method)
+            .uri(format!("http://{}{}", peer.endpoint, path(digest)))
+            .body(Empty::new())?;
+        if let Some(range) = range {
+            let range = range.try_into().map_err(http::Error::from)?;
+            request.headers_mut().insert(header::RANGE, range);
+        }
+        let response = timeout(self.stall, self.http.request(request)).await??;
+        match response.status() {
+            status if status.is_success() => Ok(response),
+            StatusCode::NOT_FOUND => Err(PeerError::Absent),
+            status => Err(PeerError::Status(status)),
+        }
+    }
+}
+
+// === impl PeerStream ===
+
+impl PeerStream {
+    /// The next bytes; `None` at the end of what the peer sends.
+    pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, PeerError> {
+        loop {
+            let Some(frame) = timeout(self.stall, self.body.frame()).await? else {
+                return Ok(None);
+            };
+            match frame?.into_data() {
+                Ok(bytes) if !bytes.is_empty() => return Ok(Some(bytes)),
+                _ => {}
+            }
+        }
+    }
+}
+
+impl From<PeerError> for io::Error {
+    fn from(error: PeerError) -> Self {
+        io::Error::other(error)
+    }
+}
+
+fn number(headers: &HeaderMap, name: header::HeaderName) -> Option<u64> {
+    headers.get(name)?.to_str().ok()?.parse().ok()
+}
+
+/// Reads `Content-Range: bytes FIRST-LAST/TOTAL` into the part, end excluded, and the total.
+fn content_range(headers: &HeaderMap) -> Option<(Range<u64>, u64)> {
+    let value = headers.get(header::CONTENT_RANGE)?.to_str().ok()?;
+    let (part, total) = value.strip_prefix("bytes ")?.split_once('/')?;
+    let (first, last) = part.split_once('-')?;
+    let (first, last, total): (u64, u64, u64) =
+        (first.parse().ok()?, last.parse().ok()?, total.parse().ok()?);
+    (first <= last && last < total).then_some((first..last + 1, total))
+}
