@@ -19,7 +19,7 @@ use tracing::{debug, warn};
 
 use crate::{metrics::Metrics, response::Body};
 
-/// Largest request head. Go's and curl's defaults send far less; more is answered with 431.
+/// Largest request head, roughly. Go's and curl's defaults send far less; more is answered with 431.
 const LARGEST_HEAD: usize = 64 * 1024;
 
 /// A connection that sends no request for this long is closed. Go's HTTP client gives up its own

@@ -1,0 +1,6 @@
+//! The mirror and peer endpoints over real sockets.
+#![allow(clippy::unwrap_used, reason = "test code: a panic is the report")]
+
+mod api;
+mod faults;
+mod support;

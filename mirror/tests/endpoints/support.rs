@@ -1,0 +1,184 @@
+//! Nodes on loopback: real sockets and HTTP, a folder store, an in-memory router; and peers that
+//! misbehave.
+
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+
+use bytes::Bytes;
+use futures::StreamExt;
+use http::{HeaderMap, Request, Response, StatusCode};
+use http_body_util::{BodyExt, Empty};
+use hyper::body::Incoming;
+use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+use onepull_mirror::{
+    Deadlines, Digest, Metrics, Mirror, Peer, PeerService, Router,
+    mirror::{DELIVERIES_WAITING, Delivery, Parts},
+    response::Body,
+    router::{MemoryNetwork, MemoryRouter},
+    server::{Serving, serve},
+    sources::Lookup,
+    store::FolderStore,
+};
+use prometheus_client::registry::Registry;
+use tokio::{net::TcpListener, sync::mpsc};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+/// Short enough for a test that must wait for them, long enough for a loaded machine not to.
+pub(crate) const QUICK: Deadlines = Deadlines {
+    lookup: Duration::from_millis(200),
+    lookup_unanswered: Duration::from_millis(10),
+    connect: Duration::from_millis(500),
+    stall: Duration::from_secs(1),
+    first_byte: Duration::from_secs(4),
+};
+
+pub(crate) struct Node {
+    pub(crate) mirror: SocketAddr,
+    pub(crate) peer: SocketAddr,
+    pub(crate) store: Arc<FolderStore>,
+    pub(crate) router: MemoryRouter,
+    pub(crate) metrics: Metrics,
+    pub(crate) deliveries: mpsc::Receiver<Delivery>,
+    shutdown: CancellationToken,
+    _folder: tempfile::TempDir,
+}
+
+/// An answer as a client sees it; `complete` is false when the body broke off.
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Vec<u8>,
+    pub(crate) complete: bool,
+}
+
+impl Node {
+    pub(crate) async fn start(network: &MemoryNetwork) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Arc::new(FolderStore::open_or_create(folder.path()).unwrap());
+        let metrics = Metrics::register(&mut Registry::default());
+        let shutdown = CancellationToken::new();
+        let peers = PeerService::new(store.clone(), metrics.clone(), None);
+        let peer = listen(&metrics, &shutdown, move |request| {
+            let peers = peers.clone();
+            async move { peers.answer(request).await }
+        });
+        let peer = peer.await;
+        let router = network.join(Peer { endpoint: peer, zone: None });
+        let sources = Lookup::new(Arc::new(router.clone()), None, QUICK, metrics.clone());
+        let (sender, deliveries) = mpsc::channel(DELIVERIES_WAITING);
+        let mirror = Mirror::new(Parts {
+            node: "test".into(),
+            store: store.clone(),
+            sources: Arc::new(sources),
+            deadlines: QUICK,
+            metrics: metrics.clone(),
+            deliveries: sender,
+            tasks: TaskTracker::new(),
+        });
+        let mirror = listen(&metrics, &shutdown, move |request| {
+            let mirror = mirror.clone();
+            async move { mirror.answer(request).await }
+        });
+        let mirror = mirror.await;
+        Self { mirror, peer, store, router, metrics, deliveries, shutdown, _folder: folder }
+    }
+
+    /// Stores a blob and announces it.
+    pub(crate) async fn hold(&self, bytes: &[u8]) -> Digest {
+        let digest = Digest::sha256(bytes);
+        let mut writer = self.store.write(digest).await.unwrap();
+        writer.append(bytes).await.unwrap();
+        writer.commit().await.unwrap();
+        self.router.announce(&digest).await;
+        digest
+    }
+
+    pub(crate) async fn get(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
+        ask(self.mirror, "GET", path, headers).await
+    }
+
+    pub(crate) async fn get_blob(&self, digest: &Digest) -> Answer {
+        self.get(&blob(digest), &[]).await
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        self.shutdown.cancel();
+    }
+}
+
+pub(crate) fn blob(digest: &Digest) -> String {
+    format!("/v2/team/app/blobs/{digest}?ns=registry.example")
+}
+
+pub(crate) fn manifest(digest: &Digest) -> String {
+    format!("/v2/team/app/manifests/{digest}?ns=registry.example")
+}
+
+/// Bytes that no compression and no coincidence makes equal to others.
+pub(crate) fn noise(length: usize, seed: u64) -> Vec<u8> {
+    let mut state = seed | 1;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    };
+    std::iter::repeat_with(&mut next).flatten().take(length).collect()
+}
+
+/// A peer that answers every request with what `answer` makes; it claims to hold `digest`.
+pub(crate) async fn evil_peer<F>(
+    network: &MemoryNetwork,
+    digest: Digest,
+    answer: impl Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+) -> SocketAddr
+where
+    F: Future<Output = Response<Body>> + Send + 'static,
+{
+    let metrics = Metrics::register(&mut Registry::default());
+    // Never cancelled: the test's runtime ends the server.
+    let endpoint = listen(&metrics, &CancellationToken::new(), answer).await;
+    network.join(Peer { endpoint, zone: None }).announce(&digest).await;
+    endpoint
+}
+
+async fn listen<F>(
+    metrics: &Metrics,
+    shutdown: &CancellationToken,
+    answer: impl Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+) -> SocketAddr
+where
+    F: Future<Output = Response<Body>> + Send + 'static,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let serving = Serving { traffic_class: None, metrics: metrics.clone() };
+    TaskTracker::new().spawn(serve(listener, serving, answer, shutdown.clone()));
+    address
+}
+
+pub(crate) async fn ask(
+    server: SocketAddr,
+    method: &str,
+    path: &str,
+    headers: &[(&str, &str)],
+) -> Answer {
+    let mut request = Request::builder().method(method).uri(format!("http://{server}{path}"));
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let client = Client::builder(TokioExecutor::new()).build_http();
+    let response = client.request(request.body(Empty::<Bytes>::new()).unwrap()).await.unwrap();
+    let (head, body) = response.into_parts();
+    let mut bytes = Vec::new();
+    let mut complete = true;
+    let mut frames = body.into_data_stream();
+    while let Some(frame) = frames.next().await {
+        match frame {
+            Ok(frame) => bytes.extend_from_slice(&frame),
+            Err(_) => complete = false,
+        }
+    }
+    Answer { status: head.status, headers: head.headers, body: bytes, complete }
+}
