@@ -1,0 +1,92 @@
+//! A real image: Debian with packages, in gzip layers made by umoci, as a build tool makes them.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use anyhow::{Context, Result};
+
+use super::Layout;
+use crate::{
+    process::run,
+    tools::{Lock, cache},
+};
+
+/// Debian 12, for which the testbed's other packages are too.
+const SUITE: &str = "bookworm";
+
+/// Where the packages come from; the system's own proxy settings apply.
+const MIRROR: &str = "http://deb.debian.org/debian";
+
+/// One layer each, a few hundred MiB unpacked together: compilers, an interpreter, many small files.
+const LAYERS: [&[&str]; 3] = [&["build-essential"], &["git", "python3"], &["clang", "llvm"]];
+
+/// The image, built on first use and kept in `target/testbed`.
+///
+/// # Errors
+/// Without root, debootstrap, umoci or a reachable Debian mirror.
+pub fn debian_layout() -> Result<Layout> {
+    let _lock = Lock::take("debian")?;
+    let finished = cache().join("debian-layout");
+    if !finished.exists() {
+        let work = tempfile::Builder::new().prefix("debian-").tempdir_in(cache())?;
+        let layout = Build { work: work.path().to_owned() }.run()?;
+        fs::rename(layout, &finished)?;
+    }
+    Layout::open(finished)
+}
+
+/// One build in a folder of its own.
+struct Build {
+    work: PathBuf,
+}
+
+// === impl Build ===
+
+impl Build {
+    fn run(&self) -> Result<PathBuf> {
+        let layout = self.work.join("layout");
+        let image = format!("{}:image", layout.display());
+        self.umoci(&["init", "--layout", &layout.to_string_lossy()])?;
+        self.umoci(&["new", "--image", &image])?;
+        let bundle = self.work.join("bundle");
+        let bundle_name = bundle.to_string_lossy().into_owned();
+        self.umoci(&["unpack", "--image", &image, &bundle_name])?;
+        let root = bundle.join("rootfs");
+        self.debootstrap(&root)?;
+        self.umoci(&["repack", "--refresh-bundle", "--image", &image, &bundle_name])?;
+        for packages in LAYERS {
+            install(&root, packages)?;
+            self.umoci(&["repack", "--refresh-bundle", "--image", &image, &bundle_name])?;
+        }
+        self.umoci(&["gc", "--layout", &layout.to_string_lossy()])?;
+        Ok(layout)
+    }
+
+    fn umoci(&self, arguments: &[&str]) -> Result<()> {
+        run(Command::new("umoci").args(arguments).current_dir(&self.work))?;
+        Ok(())
+    }
+
+    fn debootstrap(&self, root: &Path) -> Result<()> {
+        let mut debootstrap = Command::new("debootstrap");
+        debootstrap.args(["--variant=minbase", SUITE]).arg(root).arg(MIRROR);
+        run(&mut debootstrap).context("cannot bootstrap Debian")?;
+        Ok(())
+    }
+}
+
+/// Installs packages in the tree. The mount namespace is private, so a package's scripts leave no
+/// mount behind.
+fn install(root: &Path, packages: &[&str]) -> Result<()> {
+    let mut apt = Command::new("unshare");
+    apt.args(["--mount", "--pid", "--fork", "--kill-child", "chroot"]).arg(root);
+    apt.args(["apt-get", "install", "--yes", "--no-install-recommends"]).args(packages);
+    apt.env("DEBIAN_FRONTEND", "noninteractive").env("LC_ALL", "C");
+    run(&mut apt).with_context(|| format!("cannot install {packages:?}"))?;
+    fs::remove_dir_all(root.join("var/cache/apt/archives")).context("cannot drop the packages")?;
+    fs::create_dir_all(root.join("var/cache/apt/archives/partial"))?;
+    Ok(())
+}

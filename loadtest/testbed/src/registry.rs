@@ -1,0 +1,151 @@
+//! A real registry: Debian's docker-registry (distribution 2.8), filled by skopeo.
+
+use std::{
+    fs,
+    net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener},
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use anyhow::{Context, Result};
+use tempfile::TempDir;
+
+use crate::{
+    layout::Layout,
+    net::{Host, command_in},
+    process::{Process, run},
+    tools,
+};
+
+/// It listens within 100 ms on an idle machine.
+const READY_LIMIT: Duration = Duration::from_secs(30);
+
+/// The port inside a host if none is chosen, where nobody else wants it.
+const PORT: u16 = 5000;
+
+/// The port that an image name need not give (by plain HTTP).
+const HTTP: u16 = 80;
+
+/// Choices for one registry.
+#[derive(Clone, Debug, Default)]
+pub struct Options<'a> {
+    /// The host to run in; without one it listens on loopback, on a free port.
+    pub host: Option<&'a Host>,
+    /// The port inside the host, else 5000. A client that puts the registry into a mirror's path
+    /// (podman) needs 80: a port cannot be written there, a repository's name has no colon.
+    pub port: Option<u16>,
+    /// Where to keep the blobs, so that the next run finds them; without it they go at the end.
+    pub storage: Option<PathBuf>,
+}
+
+/// A running registry, plain HTTP, without authentication.
+#[derive(Debug)]
+pub struct Registry {
+    address: SocketAddr,
+    namespace: Option<String>,
+    process: Process,
+    folder: TempDir,
+}
+
+// === impl Registry ===
+
+impl Registry {
+    /// Starts one and waits until it listens.
+    ///
+    /// # Errors
+    /// When it is not installed or is not ready in time (with its log).
+    pub async fn start(options: Options<'_>) -> Result<Self> {
+        let program = tools::find("docker-registry").context("docker-registry is not installed")?;
+        let folder = tempfile::Builder::new().prefix("onepull-registry-").tempdir()?;
+        let address = match options.host {
+            Some(host) => SocketAddr::from((host.ip(), options.port.unwrap_or(PORT))),
+            None => free_address()?,
+        };
+        let storage = options.storage.unwrap_or_else(|| folder.path().join("storage"));
+        fs::create_dir_all(&storage)?;
+        let config = folder.path().join("config.yml");
+        fs::write(&config, render(address, &storage))?;
+        let namespace = options.host.map(|host| host.namespace().to_owned());
+        let mut command = command_in(namespace.as_deref(), program);
+        command.arg("serve").arg(&config);
+        let process = Process::spawn(command, folder.path().join("registry.log"))?;
+        let mut registry = Self { address, namespace, process, folder };
+        registry.wait_until_ready(options.host).await?;
+        Ok(registry)
+    }
+
+    /// Where it listens: `10.99.x.y:5000` or `127.0.0.1:port`.
+    pub fn addr(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// The first part of the names of its images, `HOST[:PORT]`.
+    pub fn name(&self) -> String {
+        match self.address.port() {
+            HTTP => self.address.ip().to_string(),
+            _ => self.address.to_string(),
+        }
+    }
+
+    /// What `hosts.toml` calls it.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.name())
+    }
+
+    /// Its process id.
+    pub fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+
+    /// Its access log: one line per request in Apache's combined format, among other lines.
+    pub fn log(&self) -> &Path {
+        self.process.log()
+    }
+
+    /// Kills it; what it stored stays until it is dropped.
+    pub fn kill(&mut self) {
+        self.process.kill();
+    }
+
+    /// Pushes an image with its own digests. Blobs that are there are not sent again.
+    ///
+    /// It is sent over the registry's own loopback, so the push is neither shaped nor counted as
+    /// traffic of its host.
+    ///
+    /// # Errors
+    /// When skopeo fails, with what it said.
+    pub async fn push(&self, layout: &Layout, repository: &str, tag: &str) -> Result<()> {
+        let view = tempfile::tempdir_in(self.folder.path())?;
+        let source = layout.single_image_view(view.path())?;
+        let mut skopeo = command_in(self.namespace.as_deref(), "skopeo");
+        skopeo.args(["--insecure-policy", "copy", "--quiet", "--preserve-digests"]);
+        skopeo.args(["--dest-tls-verify=false", "--dest-no-creds"]);
+        skopeo.arg(source).arg(format!("docker://{}/{repository}:{tag}", self.address));
+        tokio::task::spawn_blocking(move || run(&mut skopeo)).await??;
+        Ok(())
+    }
+
+    async fn wait_until_ready(&mut self, host: Option<&Host>) -> Result<()> {
+        let address = self.address;
+        let connect = move || std::net::TcpStream::connect(address).ok();
+        let ask = async || match host {
+            Some(host) => host.call(connect).ok().flatten(),
+            None => connect(),
+        };
+        self.process.ready("the registry listened", READY_LIMIT, ask).await?;
+        Ok(())
+    }
+}
+
+fn free_address() -> Result<SocketAddr> {
+    let listener = TcpListener::bind(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0))?;
+    Ok(listener.local_addr()?)
+}
+
+fn render(address: SocketAddr, storage: &Path) -> String {
+    format!(
+        "version: 0.1\nlog:\n  level: warn\n  accesslog:\n    disabled: false\n\
+         storage:\n  filesystem:\n    rootdirectory: {storage:?}\n  delete:\n    enabled: true\n\
+         http:\n  addr: {address}\n",
+    )
+}

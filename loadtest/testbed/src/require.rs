@@ -1,0 +1,115 @@
+//! What a test needs, and what it does where that is missing: say so and pass, or fail when told.
+
+use crate::tools;
+
+/// With this set to `1` a missing requirement fails the test, so that a machine that is meant to
+/// have everything cannot skip silently.
+const REQUIRE_ALL: &str = "ONEPULL_TEST_REQUIRE_ALL";
+
+/// One thing that not every machine has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Requirement {
+    /// Network namespaces, mounts and containerd.
+    Root,
+    /// `ip` and `tc`, to make and shape network namespaces.
+    Iproute,
+    /// containerd 1.6 with runc, as in Debian 12.
+    Containerd16,
+    /// containerd 2.2, built from its Go module.
+    Containerd22,
+    /// Debian's docker-registry, and skopeo to push to it.
+    Registry,
+    /// Debian's podman.
+    Podman,
+    /// nginx, the yardstick for serving a file.
+    Nginx,
+    /// debootstrap and umoci, to build an image from real packages.
+    ImageTools,
+}
+
+// === impl Requirement ===
+
+impl Requirement {
+    /// All of them, in the order in which they are reported.
+    pub const ALL: [Self; 8] = [
+        Self::Root,
+        Self::Iproute,
+        Self::Containerd16,
+        Self::Containerd22,
+        Self::Registry,
+        Self::Podman,
+        Self::Nginx,
+        Self::ImageTools,
+    ];
+
+    /// Debian packages that provide it.
+    pub fn packages(self) -> &'static [&'static str] {
+        match self {
+            Self::Root | Self::Containerd22 => &[],
+            Self::Iproute => &["iproute2"],
+            Self::Containerd16 => &["containerd", "runc"],
+            Self::Registry => &["docker-registry", "skopeo"],
+            Self::Podman => &["podman"],
+            Self::Nginx => &["nginx-light"],
+            Self::ImageTools => &["debootstrap", "umoci"],
+        }
+    }
+
+    /// What cannot be done without it, completing the phrase "no ...".
+    pub fn blocks(self) -> &'static str {
+        match self {
+            Self::Root | Self::Iproute => "test or load test with real containerds",
+            Self::Containerd16 => "test against containerd 1.6",
+            Self::Containerd22 => "test against containerd 2.2",
+            Self::Registry => "test or load test with a real registry",
+            Self::Podman => "test with podman as a client of the mirror",
+            Self::Nginx => "comparison with nginx in the benchmark",
+            Self::ImageTools => "load test of an image built from Debian packages",
+        }
+    }
+
+    /// Why it is not there, in words a person can act on; `None` when it is.
+    pub fn lacking(self) -> Option<String> {
+        match self {
+            Self::Root => (!rustix::process::geteuid().is_root()).then(|| "needs root".into()),
+            Self::Containerd22 if !tools::containerd_2_is_built() && tools::go().is_none() => {
+                Some("needs Go, to build containerd 2.2".into())
+            }
+            Self::Containerd22 => None,
+            Self::Iproute => program_missing(&["ip", "tc"], self),
+            Self::Containerd16 => program_missing(&["containerd", "runc"], self),
+            Self::Registry => program_missing(&["docker-registry", "skopeo"], self),
+            Self::Podman => program_missing(&["podman"], self),
+            Self::Nginx => program_missing(&["nginx"], self),
+            Self::ImageTools => program_missing(&["debootstrap", "umoci"], self),
+        }
+    }
+}
+
+fn program_missing(programs: &[&str], requirement: Requirement) -> Option<String> {
+    let program = programs.iter().find(|program| tools::find(program).is_none())?;
+    let packages = requirement.packages().join(" ");
+    Some(format!("needs {program} (Debian: apt-get install {packages})"))
+}
+
+/// Why a test with these requirements cannot run here.
+pub fn missing(requirements: &[Requirement]) -> Option<String> {
+    let reasons: Vec<_> = requirements.iter().filter_map(|one| one.lacking()).collect();
+    (!reasons.is_empty()).then(|| reasons.join("; "))
+}
+
+/// Whether `test` should return at once because something is missing, which is then printed.
+///
+/// # Panics
+/// When something is missing and `ONEPULL_TEST_REQUIRE_ALL=1` is set.
+pub fn skip(test: &str, requirements: &[Requirement]) -> bool {
+    let Some(reason) = missing(requirements) else { return false };
+    assert!(!all_required(), "{test}: {reason}");
+    println!("skipped: {test}: {reason}");
+    true
+}
+
+#[allow(clippy::disallowed_methods, reason = "tests have no command line to take a setting from")]
+fn all_required() -> bool {
+    std::env::var(REQUIRE_ALL).is_ok_and(|value| value == "1")
+}
