@@ -1,1 +1,3 @@
 //! The node daemon: joins the peers of its cluster and serves the container runtime beside it.
+
+pub mod containerd;
