@@ -49,6 +49,8 @@ pub struct Delivery {
     pub digest: Digest,
     /// The registry it was asked of.
     pub registry: String,
+    /// The first byte asked for. At 0 the runtime has nothing (any more).
+    pub first: u64,
     /// Bytes handed over; 0 when the runtime was sent to the registry.
     pub bytes: u64,
 }
@@ -147,14 +149,14 @@ impl Mirror {
             Some((bytes, origin, manifest))
         });
         let Some((bytes, origin, manifest)) = readable else {
-            self.0.miss(name, digest);
+            self.0.miss(name, digest, 0);
             return Err(Refusal::Manifest(digest));
         };
         for child in &manifest.children {
             self.0.fetcher.expect_size(child.digest, child.size);
         }
         self.0.hit(name, origin);
-        self.0.sent(name, digest, origin, bytes.len() as u64);
+        self.0.sent(name, digest, origin, 0, bytes.len() as u64);
         Ok(response::manifest(&digest, &manifest.media_type, bytes))
     }
 
@@ -179,7 +181,7 @@ impl Mirror {
             return Ok(response);
         }
         if self.0.left_to_registry.get(&digest, Instant::now()).is_some() {
-            self.0.miss(name, digest);
+            self.0.miss(name, digest, range.first().unwrap_or(0));
             return Err(Refusal::Blob(digest));
         }
         self.0.peer_blob(name, digest, range).await

@@ -15,6 +15,7 @@ struct Open {
     name: Name,
     digest: Digest,
     origin: Origin,
+    first: u64,
     bytes: u64,
 }
 
@@ -23,16 +24,16 @@ impl Inner {
         self.metrics.hits.get_or_create(&self.metrics.served(origin, &name.registry)).inc();
     }
 
-    pub(super) fn miss(&self, name: &Name, digest: Digest) {
+    pub(super) fn miss(&self, name: &Name, digest: Digest, first: u64) {
         self.metrics.misses.get_or_create(&self.metrics.of_registry(&name.registry)).inc();
-        self.tell(name, digest, 0);
+        self.tell(name, digest, first, 0);
     }
 
-    pub(super) fn sent(&self, name: &Name, digest: Digest, origin: Origin, bytes: u64) {
+    pub(super) fn sent(&self, name: &Name, digest: Digest, origin: Origin, first: u64, bytes: u64) {
         let labels = self.metrics.served(origin, &name.registry);
         self.metrics.sent.get_or_create(&labels).inc_by(bytes);
         if origin == Origin::peer {
-            self.tell(name, digest, bytes);
+            self.tell(name, digest, first, bytes);
         }
     }
 
@@ -42,10 +43,11 @@ impl Inner {
         name: &Name,
         digest: Digest,
         origin: Origin,
+        first: u64,
         bytes: ByteStream,
     ) -> ByteStream {
         let mirror = Arc::clone(self);
-        let mut open = Open { mirror, name: name.clone(), digest, origin, bytes: 0 };
+        let mut open = Open { mirror, name: name.clone(), digest, origin, first, bytes: 0 };
         let counted = bytes.then(move |chunk| {
             let broken = match &chunk {
                 Ok(chunk) => {
@@ -74,16 +76,16 @@ impl Inner {
         }
     }
 
-    fn tell(&self, name: &Name, digest: Digest, bytes: u64) {
+    fn tell(&self, name: &Name, digest: Digest, first: u64, bytes: u64) {
         let registry = name.registry.clone();
         // A full queue costs accuracy of a counter, never a request.
-        let _ = self.deliveries.try_send(Delivery { digest, registry, bytes });
+        let _ = self.deliveries.try_send(Delivery { digest, registry, first, bytes });
     }
 }
 
 impl Drop for Open {
     fn drop(&mut self) {
-        self.mirror.sent(&self.name, self.digest, self.origin, self.bytes);
+        self.mirror.sent(&self.name, self.digest, self.origin, self.first, self.bytes);
     }
 }
 

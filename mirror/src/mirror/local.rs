@@ -59,7 +59,7 @@ impl Inner {
             }
         };
         self.hit(name, Origin::local);
-        let bytes = self.counted(name, digest, Origin::local, bytes);
+        let bytes = self.counted(name, digest, Origin::local, wanted.start, bytes);
         Ok(Some(response::blob(&digest, size, part, response::streamed(bytes))))
     }
 }

@@ -32,7 +32,7 @@ impl Inner {
     pub(super) async fn peer_size(&self, name: &Name, digest: Digest) -> Result<u64, Refusal> {
         self.fetcher.size(&digest).await.map_err(|error| {
             debug!(%digest, %error, "no peer tells its size");
-            self.miss(name, digest);
+            self.miss(name, digest, 0);
             Refusal::Blob(digest)
         })
     }
@@ -64,7 +64,7 @@ impl Inner {
         let want = Want { digest, first, end, registry: name.registry.clone() };
         let fetched = self.fetcher.stream(want).await.map_err(|error| {
             debug!(%digest, %error, "no blob from peers");
-            self.miss(name, digest);
+            self.miss(name, digest, first);
             Refusal::Blob(digest)
         })?;
         let part = match range.of(fetched.total) {
@@ -73,7 +73,7 @@ impl Inner {
             Span::Unsatisfiable => return Err(Refusal::Range { size: fetched.total }),
         };
         self.hit(name, Origin::peer);
-        let bytes = self.counted(name, digest, Origin::peer, fetched.bytes);
+        let bytes = self.counted(name, digest, Origin::peer, first, fetched.bytes);
         Ok(response::blob(&digest, fetched.total, part, response::streamed(bytes)))
     }
 }

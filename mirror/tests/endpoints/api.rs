@@ -75,7 +75,7 @@ async fn a_blob_and_a_manifest_come_from_a_peer_in_both_path_forms() {
     let size = bytes.len() as u64;
     assert_eq!(node.metrics.received.get_or_create(&labels).get(), size + 34);
     assert_eq!(holder.metrics.sent_to_peers.get(), 2 * size + 34);
-    let delivery = Delivery { digest, registry: "registry.example".into(), bytes: size };
+    let delivery = Delivery { digest, registry: "registry.example".into(), first: 0, bytes: size };
     assert_eq!(node.deliveries.recv().await, Some(delivery));
 }
 
@@ -111,7 +111,7 @@ async fn what_nobody_holds_is_left_to_the_registry() {
     let digest = onepull_mirror::Digest::sha256(b"nobody has this");
     for path in [blob(&digest), manifest(&digest)] {
         assert_eq!(node.get(&path, &[]).await.status, StatusCode::NOT_FOUND);
-        let miss = Delivery { digest, registry: "registry.example".into(), bytes: 0 };
+        let miss = Delivery { digest, registry: "registry.example".into(), first: 0, bytes: 0 };
         assert_eq!(node.deliveries.recv().await, Some(miss));
     }
     let label = node.metrics.of_registry("registry.example");
