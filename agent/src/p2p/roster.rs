@@ -1,0 +1,210 @@
+//! The live onepull peers: connected, and identified as such.
+//!
+//! The swarm task keeps the roster; the router's callers read a snapshot of it, so that choosing a
+//! claim's coordinator waits for nobody. Any libp2p node can take part in the DHT, but only a peer
+//! whose agent version says where its peer endpoint is gets in here.
+
+use std::{collections::HashMap, net::SocketAddr, sync::Arc};
+
+use libp2p::{
+    PeerId, identify,
+    kad::{K_VALUE, KBucketKey, RecordKey},
+};
+use onepull_mirror::{Digest, Peer};
+use tokio::time::Instant;
+
+use super::{address::socket_addr, agent_version::AgentVersion};
+
+/// A live peer.
+#[derive(Clone, Debug)]
+pub(super) struct Live {
+    pub(super) peer: Peer,
+    /// Where its DHT listens.
+    p2p: SocketAddr,
+    since: Instant,
+    key: KBucketKey<PeerId>,
+}
+
+/// The live peers at one moment.
+pub(super) type Snapshot = Arc<Vec<Live>>;
+
+/// All live peers, by their DHT names.
+#[derive(Debug, Default)]
+pub(super) struct Roster {
+    peers: HashMap<PeerId, Live>,
+}
+
+/// What an Identify message changed.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Entered {
+    /// The peer was not there before. It may have replaced another at the same endpoint: the one
+    /// that its agent was before it lost its identity file.
+    New {
+        /// The peer that it replaced.
+        replaced: Option<PeerId>,
+    },
+    /// It was there, and says the same or something new.
+    Known,
+    /// Not a onepull node.
+    Stranger,
+}
+
+// === impl Roster ===
+
+impl Roster {
+    /// Takes in what a connected peer says about itself.
+    pub(super) fn identified(
+        &mut self,
+        id: PeerId,
+        info: &identify::Info,
+        now: Instant,
+    ) -> Entered {
+        let Some((p2p, peer)) = read(info) else {
+            return Entered::Stranger;
+        };
+        let same = |(_, live): &(&PeerId, &Live)| live.peer.endpoint == peer.endpoint;
+        let replaced = self
+            .peers
+            .iter()
+            .filter(|(other, _)| **other != id)
+            .find(same)
+            .map(|(other, _)| *other);
+        if let Some(replaced) = replaced {
+            self.peers.remove(&replaced);
+        }
+        let since = self.peers.get(&id).map_or(now, |live| live.since);
+        match self.peers.insert(id, Live { peer, p2p, since, key: id.into() }) {
+            Some(_) => Entered::Known,
+            None => Entered::New { replaced },
+        }
+    }
+
+    /// Takes a peer out whose last connection ended. Says whether it was in.
+    pub(super) fn lost(&mut self, id: &PeerId) -> bool {
+        self.peers.remove(id).is_some()
+    }
+
+    pub(super) fn get(&self, id: &PeerId) -> Option<&Peer> {
+        self.peers.get(id).map(|live| &live.peer)
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.peers.len()
+    }
+
+    /// Whether a live peer's DHT listens at `at`.
+    pub(super) fn is_reached_at(&self, at: SocketAddr) -> bool {
+        self.peers.values().any(|live| live.p2p == at)
+    }
+
+    /// Since when a peer is live.
+    pub(super) fn since(&self, id: &PeerId) -> Option<Instant> {
+        self.peers.get(id).map(|live| live.since)
+    }
+
+    pub(super) fn snapshot(&self) -> Snapshot {
+        Arc::new(self.peers.values().cloned().collect())
+    }
+}
+
+/// The peers in `snapshot` closest to `digest`, nearest first: by XOR of the hashes of their DHT
+/// names with that of the digest, as in kad itself. At most 20, the width of a bucket: beyond
+/// that a node's picture of its neighbourhood is not reliable anyway.
+pub(super) fn closest(snapshot: &[Live], digest: &Digest) -> Vec<Peer> {
+    let target = KBucketKey::new(record_key(digest));
+    let mut live: Vec<_> =
+        snapshot.iter().map(|live| (live.key.distance(&target), &live.peer)).collect();
+    live.sort_unstable_by_key(|(distance, _)| *distance);
+    live.into_iter().take(K_VALUE.get()).map(|(_, peer)| peer.clone()).collect()
+}
+
+/// A digest's key in the DHT: its raw hash.
+pub(super) fn record_key(digest: &Digest) -> RecordKey {
+    RecordKey::new(&digest.as_bytes())
+}
+
+/// Where the DHT and the peer endpoint of a onepull node are. Nodes send only their advertised
+/// address, so the first one is meant.
+fn read(info: &identify::Info) -> Option<(SocketAddr, Peer)> {
+    let said: AgentVersion = info.agent_version.parse().ok()?;
+    let p2p = info.listen_addrs.iter().find_map(socket_addr)?;
+    let endpoint = SocketAddr::new(p2p.ip(), said.peer_port);
+    Some((p2p, Peer { endpoint, zone: said.zone.map(String::from) }))
+}
+
+#[cfg(test)]
+mod tests {
+    use libp2p::identity::Keypair;
+
+    use super::*;
+
+    fn info(agent_version: &str, address: &str) -> identify::Info {
+        identify::Info {
+            public_key: Keypair::generate_ed25519().public(),
+            protocol_version: String::new(),
+            agent_version: agent_version.into(),
+            listen_addrs: vec![address.parse().unwrap()],
+            protocols: Vec::new(),
+            observed_addr: "/ip4/127.0.0.1/tcp/1".parse().unwrap(),
+            signed_peer_record: None,
+        }
+    }
+
+    fn enter(roster: &mut Roster, id: PeerId, host: u8) -> Entered {
+        let info = info("onepull/1 peer=29901", &format!("/ip4/10.0.0.{host}/tcp/29902"));
+        roster.identified(id, &info, Instant::now())
+    }
+
+    #[test]
+    fn a_peer_is_its_advertised_address_and_its_own_words() {
+        let mut roster = Roster::default();
+        let id = PeerId::random();
+        let said = info("onepull/1 peer=29901 zone=eu-1a", "/ip6/fd00::1/tcp/29902");
+        assert_eq!(roster.identified(id, &said, Instant::now()), Entered::New { replaced: None });
+        let endpoint = "[fd00::1]:29901".parse().unwrap();
+        assert_eq!(roster.get(&id), Some(&Peer { endpoint, zone: Some("eu-1a".into()) }));
+        assert!(roster.is_reached_at("[fd00::1]:29902".parse().unwrap()));
+        assert!(roster.lost(&id));
+        assert_eq!(roster.len(), 0);
+    }
+
+    #[test]
+    fn a_stranger_is_not_a_peer() {
+        let mut roster = Roster::default();
+        for (agent, address) in [
+            ("rust-libp2p/0.48.0", "/ip4/10.0.0.1/tcp/29902"),
+            ("onepull/1 peer=29901", "/ip4/10.0.0.1/udp/29902/quic-v1"),
+        ] {
+            let entered =
+                roster.identified(PeerId::random(), &info(agent, address), Instant::now());
+            assert_eq!(entered, Entered::Stranger);
+        }
+        assert_eq!(roster.len(), 0);
+    }
+
+    #[test]
+    fn a_node_with_a_new_identity_replaces_its_former_self() {
+        let mut roster = Roster::default();
+        let (before, after) = (PeerId::random(), PeerId::random());
+        assert_eq!(enter(&mut roster, before, 1), Entered::New { replaced: None });
+        assert_eq!(enter(&mut roster, before, 1), Entered::Known);
+        assert_eq!(enter(&mut roster, after, 1), Entered::New { replaced: Some(before) });
+        assert_eq!(roster.len(), 1);
+    }
+
+    #[test]
+    fn all_nodes_agree_on_who_is_closest() {
+        let ids: Vec<_> = (0..30).map(|_| PeerId::random()).collect();
+        let (mut one, mut other) = (Roster::default(), Roster::default());
+        for (host, id) in (0..).zip(&ids) {
+            enter(&mut one, *id, host);
+        }
+        for (host, id) in (0..).zip(&ids).collect::<Vec<_>>().into_iter().rev() {
+            enter(&mut other, *id, host);
+        }
+        let digest = Digest::sha256(b"layer");
+        let closest_to_one = closest(&one.snapshot(), &digest);
+        assert_eq!(closest_to_one.len(), 20);
+        assert_eq!(closest_to_one, closest(&other.snapshot(), &digest));
+    }
+}

@@ -1,0 +1,127 @@
+//! The handle on a node's part of the DHT: commands go to its task, live peers come by snapshot.
+
+use std::net::SocketAddr;
+
+use async_trait::async_trait;
+use futures::{StreamExt, stream, stream::BoxStream};
+use onepull_mirror::{Digest, Peer, Router};
+use tokio::sync::{mpsc, watch};
+
+use super::{
+    HostPort, RouterMetrics,
+    roster::{self, Snapshot},
+};
+
+/// Commands that wait for the task. It takes microseconds for each, so this is a burst of
+/// thousands of announcements at start, which then wait for each other.
+const MOST_COMMANDS: usize = 256;
+
+/// Found peers that wait for the searcher. It takes the first few that work; 64 are three answers'
+/// worth, and what does not fit is dropped.
+const MOST_FOUND: usize = 64;
+
+/// A [`Router`] over libp2p's Kademlia.
+#[derive(Clone, Debug)]
+pub struct Libp2pRouter {
+    commands: mpsc::Sender<Command>,
+    view: watch::Receiver<View>,
+    local_addr: SocketAddr,
+    metrics: RouterMetrics,
+}
+
+/// What the task is asked to do.
+#[derive(Debug)]
+pub(super) enum Command {
+    /// Search for the holders of `digest`; `found` is dropped at the end.
+    Find {
+        /// The digest searched for.
+        digest: Digest,
+        /// Takes what is found.
+        found: mpsc::Sender<Peer>,
+    },
+    /// Make this node findable for the digest.
+    Announce(Digest),
+    /// No longer.
+    Withdraw(Digest),
+}
+
+/// What the task lets its routers see.
+#[derive(Clone, Debug)]
+pub(super) struct View {
+    pub(super) live: Snapshot,
+    /// There is nobody to join.
+    pub(super) is_only_me: bool,
+}
+
+/// The task's ends of what its routers hold.
+#[derive(Debug)]
+pub(super) struct Seat {
+    pub(super) commands: mpsc::Receiver<Command>,
+    pub(super) view: watch::Sender<View>,
+    pub(super) metrics: RouterMetrics,
+}
+
+/// A router and its task's seat.
+pub(super) fn new(local_addr: SocketAddr, bootstrap: &[HostPort]) -> (Libp2pRouter, Seat) {
+    let (sender, commands) = mpsc::channel(MOST_COMMANDS);
+    let view = View { live: Snapshot::default(), is_only_me: bootstrap.is_empty() };
+    let (view, seen) = watch::channel(view);
+    let metrics = RouterMetrics::default();
+    let seat = Seat { commands, view, metrics: metrics.clone() };
+    (Libp2pRouter { commands: sender, view: seen, local_addr, metrics }, seat)
+}
+
+// === impl Libp2pRouter ===
+
+impl Libp2pRouter {
+    /// Where the DHT listens, with the port that was bound.
+    pub fn local_addr(&self) -> SocketAddr {
+        self.local_addr
+    }
+
+    /// How many live peers this node knows.
+    pub fn peers(&self) -> usize {
+        self.view.borrow().live.len()
+    }
+
+    /// The router's metrics.
+    pub fn metrics(&self) -> &RouterMetrics {
+        &self.metrics
+    }
+
+    /// A task that is gone takes no commands, and has nothing to tell either: searches end empty.
+    async fn send(&self, command: Command) {
+        let _ = self.commands.send(command).await;
+    }
+}
+
+#[async_trait]
+impl Router for Libp2pRouter {
+    fn ready(&self) -> bool {
+        let view = self.view.borrow();
+        view.is_only_me || !view.live.is_empty()
+    }
+
+    fn find(&self, digest: &Digest) -> BoxStream<'static, Peer> {
+        let (router, digest) = (self.clone(), *digest);
+        let search = async move {
+            let (found, mut finds) = mpsc::channel(MOST_FOUND);
+            router.send(Command::Find { digest, found }).await;
+            stream::poll_fn(move |cx| finds.poll_recv(cx))
+        };
+        stream::once(search).flatten().boxed()
+    }
+
+    async fn announce(&self, digest: &Digest) {
+        self.send(Command::Announce(*digest)).await;
+    }
+
+    async fn withdraw(&self, digest: &Digest) {
+        self.send(Command::Withdraw(*digest)).await;
+    }
+
+    fn closest(&self, digest: &Digest) -> Vec<Peer> {
+        let live = self.view.borrow().live.clone();
+        roster::closest(&live, digest)
+    }
+}
