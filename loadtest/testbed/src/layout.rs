@@ -3,6 +3,7 @@
 mod debian;
 mod digest;
 mod generate;
+mod gzip;
 
 use std::{
     fs,

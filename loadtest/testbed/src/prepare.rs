@@ -25,12 +25,14 @@ pub fn prepare(mut report: impl Write) -> Result<bool> {
     {
         writeln!(report, "packages: {error:#}")?;
     }
-    if let Err(error) = tools::build_containerd_2() {
-        writeln!(report, "containerd 2.2: {error:#}")?;
-    }
+    let built = tools::build_containerd_2().err().map(|error| format!("{error:#}"));
     let mut complete = true;
     for requirement in Requirement::ALL {
-        match requirement.lacking() {
+        let reason = match requirement {
+            Requirement::Containerd22 => built.clone(),
+            _ => requirement.lacking(),
+        };
+        match reason {
             None => writeln!(report, "ready    {requirement:?}")?,
             Some(reason) => {
                 complete = false;

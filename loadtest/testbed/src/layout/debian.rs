@@ -20,8 +20,9 @@ const SUITE: &str = "bookworm";
 /// Where the packages come from; the system's own proxy settings apply.
 const MIRROR: &str = "http://deb.debian.org/debian";
 
-/// One layer each, a few hundred MiB unpacked together: compilers, an interpreter, many small files.
-const LAYERS: [&[&str]; 3] = [&["build-essential"], &["git", "python3"], &["clang", "llvm"]];
+/// One layer each, on top of the base: more layers together than a node downloads at once (3), a
+/// few hundred MiB unpacked, many small files.
+const LAYERS: [&[&str]; 3] = [&["build-essential"], &["git"], &["python3", "cmake"]];
 
 /// The image, built on first use and kept in `target/testbed`.
 ///
@@ -56,10 +57,13 @@ impl Build {
         self.umoci(&["unpack", "--image", &image, &bundle_name])?;
         let root = bundle.join("rootfs");
         self.debootstrap(&root)?;
-        self.umoci(&["repack", "--refresh-bundle", "--image", &image, &bundle_name])?;
+        let repack =
+            || self.umoci(&["repack", "--refresh-bundle", "--image", &image, &bundle_name]);
+        let lists = Lists::take(&root, self.work.join("lists"))?;
+        repack()?;
         for packages in LAYERS {
-            install(&root, packages)?;
-            self.umoci(&["repack", "--refresh-bundle", "--image", &image, &bundle_name])?;
+            lists.lend(|| install(&root, packages))?;
+            repack()?;
         }
         self.umoci(&["gc", "--layout", &layout.to_string_lossy()])?;
         Ok(layout)
@@ -78,15 +82,52 @@ impl Build {
     }
 }
 
-/// Installs packages in the tree. The mount namespace is private, so a package's scripts leave no
-/// mount behind.
+/// apt's package lists, kept out of the image: half of a small base, and nothing of its use.
+struct Lists {
+    inside: PathBuf,
+    outside: PathBuf,
+}
+
+// === impl Lists ===
+
+impl Lists {
+    fn take(root: &Path, outside: PathBuf) -> Result<Self> {
+        let lists = Self { inside: root.join("var/lib/apt/lists"), outside };
+        lists.remove()?;
+        drop_packages(root)?;
+        Ok(lists)
+    }
+
+    /// Puts the lists back while `work` runs.
+    fn lend(&self, work: impl FnOnce() -> Result<()>) -> Result<()> {
+        fs::remove_dir(&self.inside)?;
+        fs::rename(&self.outside, &self.inside)?;
+        work()?;
+        self.remove()
+    }
+
+    fn remove(&self) -> Result<()> {
+        fs::rename(&self.inside, &self.outside).context("cannot take the package lists away")?;
+        fs::create_dir(&self.inside)?;
+        Ok(())
+    }
+}
+
+/// Installs packages in the tree. The mount and process namespaces are private, so that a package's
+/// scripts leave neither a mount nor a process behind.
 fn install(root: &Path, packages: &[&str]) -> Result<()> {
     let mut apt = Command::new("unshare");
     apt.args(["--mount", "--pid", "--fork", "--kill-child", "chroot"]).arg(root);
     apt.args(["apt-get", "install", "--yes", "--no-install-recommends"]).args(packages);
+    apt.args(["-o", "Dir::Cache::pkgcache=", "-o", "Dir::Cache::srcpkgcache="]);
     apt.env("DEBIAN_FRONTEND", "noninteractive").env("LC_ALL", "C");
     run(&mut apt).with_context(|| format!("cannot install {packages:?}"))?;
-    fs::remove_dir_all(root.join("var/cache/apt/archives")).context("cannot drop the packages")?;
-    fs::create_dir_all(root.join("var/cache/apt/archives/partial"))?;
+    drop_packages(root)
+}
+
+fn drop_packages(root: &Path) -> Result<()> {
+    let archives = root.join("var/cache/apt/archives");
+    fs::remove_dir_all(&archives).context("cannot drop the packages")?;
+    fs::create_dir_all(archives.join("partial"))?;
     Ok(())
 }

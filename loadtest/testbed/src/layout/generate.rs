@@ -7,11 +7,10 @@ use std::{
 };
 
 use anyhow::{Context, Result, ensure};
-use flate2::write::GzEncoder;
 use oci_spec::image::{Descriptor, Digest, MediaType};
 use serde_json::json;
 
-use super::{Layout, blob_path, digest::Hashing, sha256, write_index};
+use super::{Layout, blob_path, digest::Hashing, gzip::Stored, sha256, write_index};
 
 /// How layers are stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -19,7 +18,7 @@ pub enum Compression {
     /// As plain tar.
     #[default]
     None,
-    /// In gzip's frame, without trying to shorten what cannot be shortened.
+    /// In gzip's frame, as it stores what it cannot shorten.
     Gzip,
 }
 
@@ -86,8 +85,7 @@ fn write_layer(folder: &Path, bytes: u64, index: u64, spec: &Spec) -> Result<Lay
             (file, diff_id)
         }
         Compression::Gzip => {
-            let gzip = GzEncoder::new(file, flate2::Compression::none());
-            let plain = write_tar(Hashing::new(gzip), content, bytes, index)?;
+            let plain = write_tar(Hashing::new(Stored::new(file)?), content, bytes, index)?;
             let diff_id = plain.digest();
             (plain.into_inner().finish()?, diff_id)
         }
