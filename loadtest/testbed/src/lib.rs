@@ -30,6 +30,7 @@ pub mod tools;
 pub use containerd::{Containerd, Version};
 pub use layout::Layout;
 pub use net::{Host, Lab, Shape};
+pub use oci_spec::image::Digest;
 pub use podman::Podman;
 pub use process::Process;
 pub use registry::Registry;

@@ -25,6 +25,9 @@ pub fn prepare(mut report: impl Write) -> Result<bool> {
     {
         writeln!(report, "packages: {error:#}")?;
     }
+    if !tools::containerd_2_is_built() {
+        writeln!(report, "building containerd {}: about 2 minutes", tools::CONTAINERD_2)?;
+    }
     let built = tools::build_containerd_2().err().map(|error| format!("{error:#}"));
     let mut complete = true;
     for requirement in Requirement::ALL {
@@ -48,7 +51,7 @@ fn install_packages() -> Result<()> {
     let wanted: Vec<_> = Requirement::ALL
         .into_iter()
         .filter(|requirement| requirement.lacking().is_some())
-        .flat_map(Requirement::packages)
+        .flat_map(|requirement| requirement.packages().iter().copied())
         .collect();
     if wanted.is_empty() {
         return Ok(());
@@ -59,6 +62,7 @@ fn install_packages() -> Result<()> {
         apt.env("DEBIAN_FRONTEND", "noninteractive").arg("--quiet");
         apt
     };
+    eprintln!("installing {}", wanted.join(" "));
     run(apt().arg("update"))?;
     run(apt().args(["install", "--yes", "--no-install-recommends"]).args(wanted))?;
     Ok(())

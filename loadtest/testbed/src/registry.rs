@@ -1,5 +1,7 @@
 //! A real registry: Debian's docker-registry (distribution 2.8), filled by skopeo.
 
+mod access;
+
 use std::{
     fs,
     net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener},
@@ -16,6 +18,8 @@ use crate::{
     process::{Process, run},
     tools,
 };
+
+pub use access::Access;
 
 /// It listens within 100 ms on an idle machine.
 const READY_LIMIT: Duration = Duration::from_secs(30);
@@ -92,12 +96,32 @@ impl Registry {
         format!("http://{}", self.name())
     }
 
+    /// Writes the `hosts.toml` by which containerd uses plain HTTP, as an administrator would,
+    /// below `hosts_dir`; 1.6 needs the `[host]` table for that, 2.2 would do without.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn allow_plain_http(&self, hosts_dir: &Path) -> Result<()> {
+        let folder = hosts_dir.join(self.name());
+        fs::create_dir_all(&folder)?;
+        let text = format!("server = {url:?}\n[host.{url:?}]\n", url = self.url());
+        fs::write(folder.join("hosts.toml"), text).context("cannot write hosts.toml")
+    }
+
+    /// What it has been asked so far, pushes included, in the order of its answers' ends.
+    ///
+    /// # Errors
+    /// When its log cannot be read.
+    pub fn requests(&self) -> Result<Vec<Access>> {
+        Ok(access::parse(&fs::read_to_string(self.log()).context("cannot read the access log")?))
+    }
+
     /// Its process id.
     pub fn pid(&self) -> u32 {
         self.process.pid()
     }
 
-    /// Its access log: one line per request in Apache's combined format, among other lines.
+    /// Its log; see [`Registry::requests`] for what it says about requests.
     pub fn log(&self) -> &Path {
         self.process.log()
     }

@@ -103,8 +103,12 @@ pub fn missing(requirements: &[Requirement]) -> Option<String> {
 /// # Panics
 /// When something is missing and `ONEPULL_TEST_REQUIRE_ALL=1` is set.
 pub fn skip(test: &str, requirements: &[Requirement]) -> bool {
-    let Some(reason) = missing(requirements) else { return false };
-    assert!(!all_required(), "{test}: {reason}");
+    skips(test, missing(requirements), all_required())
+}
+
+fn skips(test: &str, reason: Option<String>, all_required: bool) -> bool {
+    let Some(reason) = reason else { return false };
+    assert!(!all_required, "{test}: {reason}");
     println!("skipped: {test}: {reason}");
     true
 }
@@ -112,4 +116,32 @@ pub fn skip(test: &str, requirements: &[Requirement]) -> bool {
 #[allow(clippy::disallowed_methods, reason = "tests have no command line to take a setting from")]
 fn all_required() -> bool {
     std::env::var(REQUIRE_ALL).is_ok_and(|value| value == "1")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_test_runs_when_nothing_is_missing() {
+        assert!(!skips("a_test", None, false));
+        assert!(!skips("a_test", None, true));
+    }
+
+    #[test]
+    fn a_test_is_skipped_when_something_is_missing() {
+        assert!(skips("a_test", Some("needs root".into()), false));
+    }
+
+    #[test]
+    #[should_panic(expected = "a_test: needs root")]
+    fn a_test_fails_when_something_is_missing_and_all_is_required() {
+        skips("a_test", Some("needs root".into()), true);
+    }
+
+    #[test]
+    fn what_is_missing_names_the_package_that_has_it() {
+        let reason = program_missing(&["no-such-program"], Requirement::Containerd16).unwrap();
+        assert_eq!(reason, "needs no-such-program (Debian: apt-get install containerd runc)");
+    }
 }

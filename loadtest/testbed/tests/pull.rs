@@ -2,10 +2,11 @@
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, time::Duration};
 
 use onepull_testbed::{
     Containerd, Host, Lab, Layout, Podman, Registry, Requirement, Shape, Version, containerd,
+    deadline::eventually,
     layout::{Compression, Spec},
     registry, skip,
 };
@@ -18,14 +19,6 @@ fn image(folder: &Path, compression: Compression) -> Layout {
     Layout::generate(&folder.join("image"), &spec).unwrap()
 }
 
-/// `hosts.toml` for a registry that speaks plain HTTP, as an administrator would write it.
-fn plain_http(folder: &Path, registry: &Registry) {
-    let folder = folder.join(registry.name());
-    fs::create_dir_all(&folder).unwrap();
-    let text = format!("server = {url:?}\n[host.{url:?}]\n", url = registry.url());
-    fs::write(folder.join("hosts.toml"), text).unwrap();
-}
-
 async fn a_node_pulls(version: Version, compression: Compression) {
     let folder = tempfile::tempdir().unwrap();
     let layout = image(folder.path(), compression);
@@ -34,7 +27,7 @@ async fn a_node_pulls(version: Version, compression: Compression) {
     let options = registry::Options { host: Some(&origin), ..Default::default() };
     let registry = Registry::start(options).await.unwrap();
     registry.push(&layout, "team/app", "v1").await.unwrap();
-    plain_http(folder.path(), &registry);
+    registry.allow_plain_http(folder.path()).unwrap();
     let node = lab.node("node", Shape::both(400_000_000)).unwrap();
     let options = containerd::Options {
         host: Some(&node),
@@ -50,12 +43,26 @@ async fn a_node_pulls(version: Version, compression: Compression) {
 
     let audit = containerd.verify_image(layout.manifest_digest()).await.unwrap();
     assert_eq!((audit.blobs, audit.bytes), (layout.blobs().len(), layout.bytes()));
+    let below_the_manifest: u64 = layout.blobs()[1..].iter().map(|blob| blob.size).sum();
+    // A line is logged after its answer has been sent.
+    let logged =
+        async || (blob_bytes_asked_by(&node, &registry) == below_the_manifest).then_some(());
+    eventually("a log of each blob once", Duration::from_secs(5), logged).await.unwrap();
     let (sent, received) = (after[0].tx - before[0].tx, after[1].rx - before[1].rx);
     for counted in [sent, received] {
         assert!(counted >= layout.bytes(), "{counted} bytes counted");
         assert!(counted < layout.bytes() * 11 / 10, "{counted} bytes counted");
     }
     removed_with_its_owners(containerd, registry, [origin, node], lab);
+}
+
+fn blob_bytes_asked_by(node: &Host, registry: &Registry) -> u64 {
+    let requests = registry.requests().unwrap();
+    let blobs = requests
+        .iter()
+        .filter(|asked| asked.client == node.ip() && asked.method == "GET")
+        .filter(|asked| asked.target.starts_with("/v2/team/app/blobs/"));
+    blobs.map(|asked| asked.bytes).sum()
 }
 
 fn removed_with_its_owners(containerd: Containerd, registry: Registry, hosts: [Host; 2], lab: Lab) {

@@ -125,7 +125,8 @@ impl Host {
     }
 
     /// A command that will run in the host: `ip netns exec` replaces itself by the program, so the
-    /// child's pid is the program's. It sees the machine's files, but mounts stay its own.
+    /// child's pid is the program's. It sees the machine's files, but mounts stay its own, and it
+    /// sees no cgroups: a containerd in a host pulls images, but cannot run pods.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         self.namespace.command(program)
     }

@@ -10,7 +10,7 @@ use std::{
 use anyhow::Result;
 use rustix::process::{Pid, Signal, kill_process};
 
-use crate::process::run;
+use crate::{process::run, tools::Lock};
 
 /// Where `ip netns` keeps the names.
 const FOLDER: &str = "/run/netns";
@@ -32,7 +32,11 @@ impl Namespace {
         static COUNT: AtomicU32 = AtomicU32::new(0);
         let count = COUNT.fetch_add(1, Ordering::Relaxed);
         let name = format!("{PREFIX}{}-{count}-{label}", std::process::id());
-        run(Command::new("ip").args(["netns", "add", &name]))?;
+        {
+            // The very first use on a machine mounts the folder, and two at once disturb each other.
+            let _lock = Lock::take("netns")?;
+            run(Command::new("ip").args(["netns", "add", &name]))?;
+        }
         let namespace = Self { name };
         namespace.ip(&["link", "set", "lo", "up"])?;
         Ok(namespace)
