@@ -174,9 +174,8 @@ impl Drop for Containerd {
 /// mount in it cannot be removed.
 fn unmount_below(base: &Path) {
     let Ok(mounts) = fs::read_to_string("/proc/self/mounts") else { return };
-    let base = base.to_string_lossy();
     let targets = mounts.lines().filter_map(|line| line.split(' ').nth(1));
-    let below = targets.filter(|target| target.starts_with(base.as_ref()));
+    let below = targets.filter(|target| Path::new(target).starts_with(base));
     for target in below.collect::<Vec<_>>().into_iter().rev() {
         let _ = run(Command::new("umount").args(["--lazy", target]));
     }
@@ -227,5 +226,39 @@ impl Launch {
         let mut command = command_in(self.namespace.as_deref(), &self.program);
         command.arg("--config").arg(places.config()).env("PATH", &self.path);
         Process::spawn(command, places.log())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Requirement, skip};
+
+    #[test]
+    fn mounts_in_mounts_below_the_folder_are_undone_and_others_stay() {
+        let name = "mounts_in_mounts_below_the_folder_are_undone_and_others_stay";
+        if skip(name, &[Requirement::Root]) {
+            return;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let mount = |name: &str| {
+            let path = folder.path().join(name);
+            fs::create_dir(&path).unwrap();
+            run(Command::new("mount").args(["-t", "tmpfs", "testbed"]).arg(&path)).unwrap();
+        };
+        mount("own");
+        mount("own/inner");
+        mount("own-not");
+        let mounted = || {
+            let mounts = fs::read_to_string("/proc/self/mounts").unwrap();
+            let prefix = format!("{}/", folder.path().display());
+            let targets = mounts.lines().filter_map(|line| line.split(' ').nth(1));
+            targets.filter_map(|t| t.strip_prefix(&prefix)).map(str::to_owned).collect::<Vec<_>>()
+        };
+        assert_eq!(mounted(), ["own", "own/inner", "own-not"]);
+        unmount_below(&folder.path().join("own"));
+        assert_eq!(mounted(), ["own-not"]);
+        unmount_below(folder.path());
+        assert_eq!(mounted(), [""; 0]);
     }
 }
