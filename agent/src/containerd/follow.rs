@@ -3,7 +3,10 @@
 //! A containerd that hangs closes nothing. It is noticed by the audit listing, which has a
 //! deadline: containerd refuses the frequent pings by which gRPC would notice.
 
-use std::{error::Error, future::pending, path::Path, pin::pin, sync::Arc, time::Duration};
+use std::{
+    convert::Infallible, error::Error, future::pending, path::Path, pin::pin, sync::Arc,
+    time::Duration,
+};
 
 use backon::{BackoffBuilder, ExponentialBuilder};
 use futures::{StreamExt, future::BoxFuture};
@@ -27,8 +30,8 @@ use super::{
 const FIRST_RETRY: Duration = Duration::from_millis(200);
 
 /// Seldom enough to cost nothing while containerd is down for long, soon enough that nobody waits
-/// for it after a start.
-const LAST_RETRY: Duration = Duration::from_secs(5);
+/// for it after a start. Jitter may double it.
+const LAST_RETRY: Duration = Duration::from_secs(3);
 
 /// What the task keeps true.
 #[derive(Debug)]
@@ -49,20 +52,24 @@ impl Follower {
     /// May be dropped at any point; the holdings stay as they were.
     pub(super) async fn run(&self, socket: &Path) {
         let mut retries = retries();
+        let mut told = None;
         loop {
             let Err(error) = self.follow(socket).await;
             if self.link.send_if_modified(Link::lose) {
                 retries = self::retries();
-                tracing::warn!(error = &error as &dyn Error, "lost containerd, reconnecting");
+                told = None;
+            }
+            let message = Some(error.to_string());
+            if told != message {
+                tracing::warn!(error = &error as &dyn Error, "waiting for containerd");
+                told = message;
             }
             // The builder sets no end.
-            let delay = retries.next().unwrap_or(LAST_RETRY);
-            tracing::debug!(error = &error as &dyn Error, ?delay, "waiting for containerd");
-            sleep(delay).await;
+            sleep(retries.next().unwrap_or(LAST_RETRY)).await;
         }
     }
 
-    async fn follow(&self, socket: &Path) -> Result<std::convert::Infallible, ContainerdError> {
+    async fn follow(&self, socket: &Path) -> Result<Infallible, ContainerdError> {
         let channel = dial(socket).await?;
         let root = content_root(channel.clone()).await?;
         let session = Session { channel: channel.clone(), root };

@@ -2,7 +2,11 @@
 //!
 //! Distributions move the root, so no path is assumed.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    io,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use containerd_client::{
     services::v1::{PluginsRequest, introspection_client::IntrospectionClient},
@@ -29,8 +33,18 @@ pub async fn content_root(channel: Channel) -> Result<PathBuf, ContainerdError> 
     let plugins = answer("name its plugins", DEADLINE, call).await?.plugins;
     let mut roots = plugins.into_iter().filter_map(|mut plugin| plugin.exports.remove("root"));
     let root = PathBuf::from(roots.next().ok_or(ContainerdError::NoContentFolder)?);
-    match fs::read_dir(&root).await {
-        Ok(_) => Ok(root),
+    match readable(&root).await {
+        Ok(()) => Ok(root),
         Err(source) => Err(ContainerdError::ContentFolder { root, source }),
+    }
+}
+
+/// A fresh 2.x makes its content folder only with the first blob; then the folder above counts.
+async fn readable(root: &Path) -> io::Result<()> {
+    match (fs::read_dir(root).await, root.parent()) {
+        (Err(error), Some(above)) if error.kind() == io::ErrorKind::NotFound => {
+            fs::read_dir(above).await.map(drop)
+        }
+        (listed, _) => listed.map(drop),
     }
 }

@@ -72,10 +72,11 @@ impl Ledger {
 
     fn touch(&mut self, digest: Digest, registry: &str) -> &mut Download {
         self.uses += 1;
-        if !self.downloads.contains_key(&digest) && self.downloads.len() >= REMEMBERED {
-            if let Some((_, oldest)) = self.by_use.pop_first() {
-                self.downloads.remove(&oldest);
-            }
+        if !self.downloads.contains_key(&digest)
+            && self.downloads.len() >= REMEMBERED
+            && let Some((_, oldest)) = self.by_use.pop_first()
+        {
+            self.downloads.remove(&oldest);
         }
         let download = self.downloads.entry(digest).or_default();
         self.by_use.remove(&download.used);

@@ -45,12 +45,10 @@ impl ContainerdStore {
         tasks: &TaskTracker,
         stop: CancellationToken,
     ) -> Result<Arc<Self>, ContainerdError> {
-        match dial(socket).await {
-            Err(error) if error.is_misconfiguration() => return Err(error),
-            Err(error) => {
-                tracing::warn!(error = &error as &dyn Error, "waiting for containerd");
-            }
-            Ok(_) => {}
+        if let Err(error) = dial(socket).await
+            && error.is_misconfiguration()
+        {
+            return Err(error);
         }
         let holdings = Arc::<Holdings>::default();
         let (sender, link) = watch::channel(Link::default());
