@@ -1,5 +1,12 @@
 //! The node daemon: joins the peers of its cluster and serves the container runtime beside it.
 
+mod account;
+pub mod admin;
+pub mod cli;
+pub mod config;
 pub mod containerd;
 pub mod hosts;
+pub mod listen;
+pub mod node;
 pub mod p2p;
+pub mod serve;

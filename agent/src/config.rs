@@ -1,0 +1,139 @@
+//! What the agent does, once the command line is understood and found to make sense.
+
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
+    path::PathBuf,
+};
+
+use onepull_mirror::Deadlines;
+use thiserror::Error;
+
+use crate::{cli::Flags, hosts::Registry, node::NodeConfig};
+
+const PEER_PORT: u16 = 29901;
+const P2P_PORT: u16 = 29902;
+
+/// A valid configuration.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// How the node takes part.
+    pub node: NodeConfig,
+    /// containerd's socket.
+    pub containerd_socket: PathBuf,
+    /// containerd's folder of registry hosts.
+    pub hosts_dir: PathBuf,
+    /// The registries to mirror; empty for all.
+    pub registries: Vec<Registry>,
+    /// Where metrics and probes are served.
+    pub admin_listen: SocketAddr,
+    /// Where identity and backups are kept.
+    pub data_dir: PathBuf,
+}
+
+/// A configuration that makes no sense.
+#[derive(Debug, PartialEq, Eq, Error)]
+pub enum ConfigError {
+    /// The mirror would be open to the network.
+    #[error(
+        "--mirror-listen {0} is no loopback address: the mirror asks nobody for a credential, so it \
+         serves this node's container runtime only; use 127.0.0.1:PORT"
+    )]
+    MirrorNotLoopback(SocketAddr),
+    /// Peers would be served beyond this host without authentication.
+    #[error(
+        "{flag} {address} is no loopback address, and nothing authenticates peers: say \
+         --insecure-peers if every image on this node may be read by everybody who reaches it"
+    )]
+    PeersNotAuthenticated {
+        /// The flag that says so.
+        flag: &'static str,
+        /// Its value.
+        address: SocketAddr,
+    },
+}
+
+// === impl Config ===
+
+impl Config {
+    /// Fills in defaults and checks what the flags mean together.
+    ///
+    /// # Errors
+    /// When they do not go together.
+    pub(crate) fn build(flags: Flags) -> Result<Self, ConfigError> {
+        if !flags.mirror_listen.ip().is_loopback() {
+            return Err(ConfigError::MirrorNotLoopback(flags.mirror_listen));
+        }
+        let insecure = flags.insecure_peers;
+        let peer_listen = peers_at("--peer-listen", flags.peer_listen, PEER_PORT, insecure)?;
+        let p2p_listen = peers_at("--p2p-listen", flags.p2p_listen, P2P_PORT, insecure)?;
+        let node = NodeConfig {
+            name: flags.node_name.unwrap_or_else(host_name),
+            mirror_listen: flags.mirror_listen,
+            peer_listen,
+            p2p_listen,
+            advertise_ip: flags.advertise_ip.unwrap_or_else(|| reachable_at(peer_listen.ip())),
+            bootstrap: flags.bootstrap,
+            zone: flags.zone,
+            identity: Some(flags.data_dir.join("identity")),
+            upload: None,
+            deadlines: Deadlines::default(),
+        };
+        Ok(Self {
+            node,
+            containerd_socket: flags.containerd_socket,
+            hosts_dir: flags.hosts_dir,
+            registries: flags.registry,
+            admin_listen: flags.admin_listen,
+            data_dir: flags.data_dir,
+        })
+    }
+}
+
+/// Where a listener for peers belongs: beyond this host only when that was asked for in so many
+/// words.
+fn peers_at(
+    flag: &'static str,
+    asked: Option<SocketAddr>,
+    port: u16,
+    insecure: bool,
+) -> Result<SocketAddr, ConfigError> {
+    match asked {
+        Some(address) if !insecure && !address.ip().is_loopback() => {
+            Err(ConfigError::PeersNotAuthenticated { flag, address })
+        }
+        Some(address) => Ok(address),
+        None if insecure => Ok((Ipv6Addr::UNSPECIFIED, port).into()),
+        None => Ok((Ipv4Addr::LOCALHOST, port).into()),
+    }
+}
+
+fn host_name() -> String {
+    rustix::system::uname().nodename().to_string_lossy().into_owned()
+}
+
+/// The address at which others reach a listener: its own, or that of the default route.
+fn reachable_at(listen: IpAddr) -> IpAddr {
+    if listen.is_unspecified() { default_route().unwrap_or(listen) } else { listen }
+}
+
+/// The source address of packets to a documentation address (RFC 5737); none is sent.
+fn default_route() -> Option<IpAddr> {
+    let socket = UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0)).ok()?;
+    socket.connect((Ipv4Addr::new(192, 0, 2, 1), 9)).ok()?;
+    Some(socket.local_addr().ok()?.ip())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn peers_beyond_this_host_need_the_word_insecure() {
+        let wide: SocketAddr = "10.0.0.1:1".parse().unwrap();
+        let refused = ConfigError::PeersNotAuthenticated { flag: "--x", address: wide };
+        assert_eq!(peers_at("--x", Some(wide), 7, false), Err(refused));
+        assert_eq!(peers_at("--x", Some(wide), 7, true), Ok(wide));
+        assert_eq!(peers_at("--x", None, 7, false), Ok("127.0.0.1:7".parse().unwrap()));
+        assert_eq!(peers_at("--x", None, 7, true), Ok("[::]:7".parse().unwrap()));
+    }
+}

@@ -1,0 +1,197 @@
+//! A registry and nodes for one test, and an image that is too large to pass in one moment.
+
+use std::{net::Ipv4Addr, time::Duration};
+
+use onepull_testbed::{
+    Containerd, Host, Lab, Layout, Process, Registry, Requirement, Shape, Version, containerd,
+    deadline::eventually,
+    layout::{Blob, Spec},
+    registry,
+};
+use tokio::task::JoinHandle;
+use tokio_util::task::TaskTracker;
+
+/// Needed by every test here.
+pub(crate) const NEEDS: &[Requirement] = &[
+    Requirement::Root,
+    Requirement::Iproute,
+    Requirement::Registry,
+    Requirement::Containerd16,
+    Requirement::Containerd22,
+];
+
+pub(crate) const VERSIONS: [Version; 2] = [Version::V1_6, Version::V2_2];
+
+/// Of three layers; the large one takes seconds on a [`SLOW`] link.
+const IMAGE: [u64; 3] = [24 << 20, 2 << 20, 200_000];
+
+/// A link on which a test can interfere in mid-pull.
+pub(crate) const SLOW: Shape = Shape { up: Some(50_000_000), down: Some(50_000_000) };
+
+/// A loaded machine is slow, but not this slow.
+const LIMIT: Duration = Duration::from_secs(60);
+
+const P2P: u16 = 29902;
+const ADMIN: u16 = 29903;
+
+pub(crate) struct Cluster {
+    pub(crate) lab: Lab,
+    pub(crate) registry: Registry,
+    pub(crate) origin: Host,
+    pub(crate) image: Layout,
+    _folder: tempfile::TempDir,
+}
+
+pub(crate) struct Node {
+    pub(crate) containerd: Containerd,
+    pub(crate) agent: Option<Process>,
+    pub(crate) host: Host,
+    folder: tempfile::TempDir,
+}
+
+impl Cluster {
+    /// A registry that holds the image `team/app:v1`.
+    pub(crate) async fn start() -> Self {
+        Self::with_registry_port(None).await
+    }
+
+    pub(crate) async fn with_registry_port(port: Option<u16>) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let spec = Spec { layers: IMAGE.to_vec(), ..Spec::even(1 << 20, 1, 7) };
+        let image = Layout::generate(&folder.path().join("image"), &spec).unwrap();
+        let lab = Lab::new().unwrap();
+        let origin = lab.node("registry", Shape::OPEN).unwrap();
+        let options = registry::Options { host: Some(&origin), port, storage: None };
+        let registry = Registry::start(options).await.unwrap();
+        registry.push(&image, "team/app", "v1").await.unwrap();
+        Self { lab, registry, origin, image, _folder: folder }
+    }
+
+    /// A node whose agent joins through `bootstrap`.
+    pub(crate) async fn node(
+        &self,
+        name: &str,
+        version: Version,
+        shape: Shape,
+        bootstrap: &[&Node],
+    ) -> Node {
+        let mut node = self.bare_node(name, version, shape).await;
+        let peers: Vec<_> = bootstrap.iter().map(|node| node.host.ip()).collect();
+        node.start_agent(&self.registry.url(), &peers).await;
+        node
+    }
+
+    /// A node on which no agent ever ran.
+    pub(crate) async fn bare_node(&self, name: &str, version: Version, shape: Shape) -> Node {
+        let host = self.lab.node(name, shape).unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let options = containerd::Options {
+            host: Some(&host),
+            hosts_dir: Some(folder.path().join("certs.d")),
+            ..Default::default()
+        };
+        let containerd = Containerd::start(version, options).await.unwrap();
+        Node { containerd, agent: None, host, folder }
+    }
+
+    pub(crate) fn by_tag(&self) -> String {
+        format!("{}/team/app:v1", self.registry.name())
+    }
+
+    pub(crate) fn by_digest(&self) -> String {
+        format!("{}/team/app@{}", self.registry.name(), self.image.manifest_digest())
+    }
+
+    /// Bytes that the registry has put on the wire.
+    pub(crate) fn egress(&self) -> u64 {
+        self.lab.traffic([&self.origin]).unwrap()[0].tx
+    }
+
+    /// The image's largest layer.
+    pub(crate) fn large_layer(&self) -> Blob {
+        self.image.blobs().into_iter().max_by_key(|blob| blob.size).unwrap()
+    }
+
+    /// Every blob of the image is on the node, byte for byte.
+    pub(crate) async fn assert_complete(&self, node: &Node) {
+        let audit = node.containerd.verify_image(self.image.manifest_digest()).await.unwrap();
+        assert_eq!((audit.blobs, audit.bytes), (self.image.blobs().len(), self.image.bytes()));
+    }
+}
+
+impl Node {
+    pub(crate) async fn start_agent(&mut self, registry: &str, bootstrap: &[Ipv4Addr]) {
+        let ip = self.host.ip();
+        let mut command = self.host.command(env!("CARGO_BIN_EXE_onepull-agent"));
+        command.arg("serve").args(["--insecure-peers", "--log-format", "json"]);
+        command.arg("--containerd-socket").arg(self.containerd.socket());
+        command.arg("--hosts-dir").arg(self.folder.path().join("certs.d"));
+        command.arg("--data-dir").arg(self.folder.path().join("data"));
+        command.args(["--registry", registry, "--node-name", self.host.name()]);
+        command.args(["--advertise-ip", &ip.to_string()]);
+        for peer in bootstrap {
+            command.args(["--bootstrap", &format!("{peer}:{P2P}")]);
+        }
+        command.env("ONEPULL_LOG", "info,onepull_mirror=debug");
+        let mut agent = Process::spawn(command, self.folder.path().join("agent.log")).unwrap();
+        let ready = agent.ready("the agent is ready", LIMIT, async || {
+            self.admin("/readyz").await.filter(|answer| answer.starts_with("HTTP/1.1 200"))
+        });
+        ready.await.unwrap();
+        self.agent = Some(agent);
+    }
+
+    pub(crate) fn kill_agent(&mut self) {
+        self.agent.take().unwrap().kill();
+    }
+
+    pub(crate) async fn pull(&self, image: &str) -> anyhow::Result<String> {
+        self.containerd.cri().await?.pull(image).await
+    }
+
+    /// A pull that goes on while the test interferes.
+    pub(crate) async fn start_pull(&self, image: String) -> JoinHandle<anyhow::Result<String>> {
+        let mut cri = self.containerd.cri().await.unwrap();
+        TaskTracker::new().spawn(async move { cri.pull(&image).await })
+    }
+
+    /// The value of a metric, all its labels added up.
+    pub(crate) async fn metric(&self, name: &str) -> u64 {
+        let text = self.admin("/metrics").await.unwrap();
+        let lines = text.lines().filter(|line| {
+            line.strip_prefix(name).is_some_and(|rest| rest.starts_with([' ', '{']))
+        });
+        lines.map(|line| line.rsplit(' ').next().unwrap().parse::<u64>().unwrap()).sum()
+    }
+
+    /// Waits until others can find all of the image here.
+    pub(crate) async fn announced(&self, image: &Layout) {
+        let blobs = image.blobs().len() as u64;
+        let announced = eventually("the announcement", LIMIT, async || {
+            (self.metric("onepull_router_announced_digests").await >= blobs).then_some(())
+        });
+        announced.await.unwrap();
+    }
+
+    /// Waits until the node has received `bytes` more than `before`.
+    pub(crate) async fn received(&self, before: u64, bytes: u64) {
+        let received = eventually("the download", LIMIT, async || {
+            (self.host.traffic().unwrap().rx >= before + bytes).then_some(())
+        });
+        received.await.unwrap();
+    }
+
+    async fn admin(&self, path: &str) -> Option<String> {
+        let (ip, path) = (self.host.ip(), path.to_owned());
+        let ask = move || async move {
+            use tokio::io::{AsyncReadExt, AsyncWriteExt};
+            let mut stream = tokio::net::TcpStream::connect((ip, ADMIN)).await.ok()?;
+            let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+            stream.write_all(request.as_bytes()).await.ok()?;
+            let mut answer = String::new();
+            stream.read_to_string(&mut answer).await.ok()?;
+            Some(answer)
+        };
+        self.host.enter(ask).await.unwrap()
+    }
+}

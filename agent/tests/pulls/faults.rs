@@ -1,0 +1,132 @@
+//! Whatever happens to onepull, every pull succeeds.
+
+use std::{fs::File, os::unix::fs::FileExt};
+
+use onepull_testbed::{Shape, skip};
+
+use crate::cluster::{Cluster, NEEDS, SLOW, VERSIONS};
+
+/// Enough that the large layer is on its way, little enough that most of it is not here yet.
+const MID_PULL: u64 = 6 << 20;
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_without_an_agent_pulls_from_the_registry() {
+    if skip("a_node_without_an_agent_pulls_from_the_registry", NEEDS) {
+        return;
+    }
+    for version in VERSIONS {
+        let cluster = Cluster::start().await;
+        // Its hosts.toml still points at the mirror: the agent was there and is gone.
+        let mut node = cluster.node("node", version, Shape::OPEN, &[]).await;
+        node.kill_agent();
+        node.pull(&cluster.by_tag()).await.unwrap();
+        cluster.assert_complete(&node).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pull_succeeds_when_its_own_agent_is_killed_in_the_middle() {
+    if skip("a_pull_succeeds_when_its_own_agent_is_killed_in_the_middle", NEEDS) {
+        return;
+    }
+    for version in VERSIONS {
+        let cluster = Cluster::start().await;
+        let seed = cluster.node("seed", version, Shape::OPEN, &[]).await;
+        let mut node = cluster.node("node", version, SLOW, &[&seed]).await;
+        seed.pull(&cluster.by_tag()).await.unwrap();
+        seed.announced(&cluster.image).await;
+
+        let (before, egress) = (node.host.traffic().unwrap().rx, cluster.egress());
+        let pull = node.start_pull(cluster.by_tag()).await;
+        node.received(before, MID_PULL).await;
+        node.kill_agent();
+        pull.await.unwrap().unwrap();
+        cluster.assert_complete(&node).await;
+        let egress = cluster.egress() - egress;
+        assert!(egress < cluster.image.bytes(), "{version:?}: the pull went on where it was");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pull_succeeds_when_all_peers_vanish_in_mid_blob() {
+    if skip("a_pull_succeeds_when_all_peers_vanish_in_mid_blob", NEEDS) {
+        return;
+    }
+    for version in VERSIONS {
+        let cluster = Cluster::start().await;
+        let mut seed = cluster.node("seed", version, Shape::OPEN, &[]).await;
+        let node = cluster.node("node", version, SLOW, &[&seed]).await;
+        seed.pull(&cluster.by_tag()).await.unwrap();
+        seed.announced(&cluster.image).await;
+
+        let (before, egress) = (node.host.traffic().unwrap().rx, cluster.egress());
+        let pull = node.start_pull(cluster.by_tag()).await;
+        node.received(before, MID_PULL).await;
+        seed.kill_agent();
+        pull.await.unwrap().unwrap();
+        cluster.assert_complete(&node).await;
+        let egress = cluster.egress() - egress;
+        assert!(egress < cluster.image.bytes(), "{version:?}: the pull went on where it was");
+        assert!(node.metric("onepull_streams_broken_total").await > 0);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pull_succeeds_when_the_peer_loses_its_power() {
+    if skip("a_pull_succeeds_when_the_peer_loses_its_power", NEEDS) {
+        return;
+    }
+    let cluster = Cluster::start().await;
+    let seed = cluster.node("seed", VERSIONS[1], Shape::OPEN, &[]).await;
+    let node = cluster.node("node", VERSIONS[1], SLOW, &[&seed]).await;
+    seed.pull(&cluster.by_tag()).await.unwrap();
+    seed.announced(&cluster.image).await;
+
+    let before = node.host.traffic().unwrap().rx;
+    let pull = node.start_pull(cluster.by_tag()).await;
+    node.received(before, MID_PULL).await;
+    // No FIN, no RST: silence.
+    seed.host.cut().unwrap();
+    pull.await.unwrap().unwrap();
+    cluster.assert_complete(&node).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_corrupt_byte_on_a_peer_costs_at_most_one_attempt() {
+    if skip("a_corrupt_byte_on_a_peer_costs_at_most_one_attempt", NEEDS) {
+        return;
+    }
+    for version in VERSIONS {
+        let cluster = Cluster::start().await;
+        let seed = cluster.node("seed", version, Shape::OPEN, &[]).await;
+        let node = cluster.node("node", version, Shape::OPEN, &[&seed]).await;
+        seed.pull(&cluster.by_tag()).await.unwrap();
+        seed.announced(&cluster.image).await;
+        let blob = seed.containerd.blob(&cluster.large_layer().digest);
+        let file = File::options().read(true).write(true).open(blob).unwrap();
+        let mut byte = [0];
+        file.read_exact_at(&mut byte, 9 << 20).unwrap();
+        file.write_all_at(&[byte[0] ^ 1], 9 << 20).unwrap();
+
+        if node.pull(&cluster.by_tag()).await.is_err() {
+            node.pull(&cluster.by_tag()).await.unwrap();
+        }
+        cluster.assert_complete(&node).await;
+        assert_eq!(node.metric("onepull_verification_failures_total").await, 1, "{version:?}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_frozen_agent_on_another_node_fails_no_pull() {
+    if skip("a_frozen_agent_on_another_node_fails_no_pull", NEEDS) {
+        return;
+    }
+    let cluster = Cluster::start().await;
+    let mut seed = cluster.node("seed", VERSIONS[1], Shape::OPEN, &[]).await;
+    let node = cluster.node("node", VERSIONS[1], Shape::OPEN, &[&seed]).await;
+    seed.pull(&cluster.by_tag()).await.unwrap();
+    seed.announced(&cluster.image).await;
+    seed.agent.as_mut().unwrap().signal(rustix::process::Signal::STOP).unwrap();
+    node.pull(&cluster.by_tag()).await.unwrap();
+    cluster.assert_complete(&node).await;
+}

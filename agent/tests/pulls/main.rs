@@ -1,0 +1,6 @@
+//! Real containerds pull through real agents, each node in a network namespace of its own.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "test code: a panic is the report")]
+
+mod cluster;
+mod faults;
+mod sharing;
