@@ -1,1 +1,21 @@
 //! The load test that proves what onepull saves.
+//!
+//! It makes nodes pull one image, with and without sharing, and measures what the registry sent and
+//! when each node was done. See [`run`] for the order of things and [`report`] for what comes out.
+
+pub mod app;
+pub mod arm;
+pub mod cli;
+pub mod fleet;
+pub mod image;
+pub mod machine;
+pub mod model;
+pub mod origin;
+pub mod pattern;
+pub mod progress;
+pub mod puller;
+pub mod report;
+pub mod run;
+pub mod throttle;
+pub mod transfers;
+pub mod units;
