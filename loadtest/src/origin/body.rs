@@ -5,17 +5,23 @@ use std::{
     io,
     ops::Range,
     sync::{Arc, atomic::Ordering},
+    time::Duration,
 };
 
 use bytes::{Bytes, BytesMut};
 use futures::{Stream, StreamExt, TryStreamExt, stream};
 use onepull_mirror::store::read_file;
+use tokio::time::sleep;
 
 use super::{Fault, Shared};
 
 /// Bytes sent between two looks at the uplink's rate. Small, so that all connections of a slow
 /// uplink get their share: at 10 Mbit/s this is 13 ms.
 const SLICE: usize = 16 * 1024;
+
+/// hyper drops what it has not written yet when a body fails. A pause makes it write first, so that
+/// the peer sees all bytes up to the cut and then the end of the connection.
+const FLUSHED_AFTER: Duration = Duration::from_millis(20);
 
 /// Streams `range` of `file`.
 pub(super) fn stream(
@@ -44,8 +50,11 @@ pub(super) fn stream(
             Ok(if corrupt && index == 0 { flip(&slice) } else { slice })
         }
     });
-    let broken = cut.map(|_| Err(io::Error::other("told to truncate")));
-    sent.chain(stream::iter(broken))
+    let broken = stream::iter(cut).then(|_| async {
+        sleep(FLUSHED_AFTER).await;
+        Err(io::Error::other("told to truncate"))
+    });
+    sent.chain(broken)
 }
 
 fn split(mut chunk: Bytes) -> impl Iterator<Item = Bytes> {
