@@ -16,6 +16,5 @@ pub mod progress;
 pub mod puller;
 pub mod report;
 pub mod run;
-pub mod throttle;
 pub mod transfers;
 pub mod units;

@@ -20,7 +20,9 @@ use tokio::{
 };
 use tokio_util::task::AbortOnDropHandle;
 
-use crate::{image::Image, throttle::Throttle};
+use onepull_mirror::Throttle;
+
+use crate::image::Image;
 
 mod body;
 mod fault;

@@ -10,7 +10,7 @@ use tokio::{
 use crate::{
     fleet::{Fleet, FleetError},
     progress::Progress,
-    report::{NodeRun, Samples},
+    report::{NodeRun, Samples, seconds},
 };
 
 /// How often the counters are read: fine enough to see a stall of a few hundred milliseconds.
@@ -75,8 +75,8 @@ async fn pull(fleet: Arc<dyn Fleet>, node: usize, start: Instant) -> NodeRun {
     let pulled = fleet.pull(node).await;
     NodeRun {
         name: fleet.names()[node].clone(),
-        started_seconds: started.as_secs_f64(),
-        seconds: (start.elapsed() - started).as_secs_f64(),
+        started_seconds: seconds(started),
+        seconds: seconds(start.elapsed() - started),
         error: pulled.err().map(|error| error.chain()),
     }
 }

@@ -18,10 +18,8 @@ use futures::{StreamExt, TryStreamExt, stream};
 use http_body_util::{BodyExt, Limited};
 use hyper::{Method, header::HeaderValue};
 use oci_spec::image::ImageManifest;
-use onepull_mirror::{Digest, Store, digest::ParseDigestError, store::FolderStore};
+use onepull_mirror::{Digest, Store, Throttle, digest::ParseDigestError, store::FolderStore};
 use thiserror::Error;
-
-use crate::throttle::Throttle;
 
 mod blob;
 mod host;

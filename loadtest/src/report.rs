@@ -130,6 +130,12 @@ pub struct Samples {
     pub received: Vec<Vec<u64>>,
 }
 
+/// A duration as reports hold it: seconds, to the millisecond, which is all that a pull has.
+#[allow(clippy::cast_precision_loss, reason = "milliseconds of a load test fit in 53 bits")]
+pub fn seconds(duration: Duration) -> f64 {
+    duration.as_millis() as f64 / 1000.0
+}
+
 // === impl Report ===
 
 impl Report {

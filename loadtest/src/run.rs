@@ -15,7 +15,7 @@ use crate::{
     model::Model,
     pattern::{Measured, planned},
     progress::Progress,
-    report::{Report, Run, SCHEMA, Setup, Summary},
+    report::{Report, Run, SCHEMA, Setup, Summary, seconds},
     transfers::Transfers,
     units::{ByteSize, LinkRate},
 };
@@ -157,7 +157,7 @@ async fn run_arm(
         repeat,
         egress_bytes: meter.egress,
         egress_wire_bytes: meter.egress_wire,
-        total_seconds: total.as_secs_f64(),
+        total_seconds: seconds(total),
         nodes,
         flows,
         samples,

@@ -12,7 +12,7 @@ use std::{
 
 use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt, stream};
-use onepull_mirror::{Store, store::FolderStore};
+use onepull_mirror::{Store, Throttle, store::FolderStore};
 
 use super::{Fleet, FleetError, Meter};
 use crate::{
@@ -21,7 +21,6 @@ use crate::{
     origin::{Faults, Origin, REPOSITORY, TAG},
     puller::{Puller, Source},
     report::{Flow, REGISTRY},
-    throttle::Throttle,
     transfers::Transfers,
     units::LinkRate,
 };
