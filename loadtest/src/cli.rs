@@ -3,12 +3,13 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use onepull_testbed::Version;
 use thiserror::Error;
 
 use crate::{
     arm::Arm,
     fleet::embedded::MOST_NODES,
-    run::{ImageSource, RunConfig},
+    run::{ImageSource, RunConfig, StoreKind},
     units::{ByteSize, LinkRate},
 };
 
@@ -34,6 +35,8 @@ Examples:
     onepull-loadtest run
   What one slow link costs, three times over, with the report elsewhere:
     onepull-loadtest run --arm direct,onepull --nic 50Mbit --repeat 3 --out /tmp/report
+  Eight real containerds behind 200 Mbit/s links; needs root:
+    onepull-loadtest run --store containerd --image-size 256MiB
   Your own image (made, for example, with `skopeo copy docker://… oci:my-image`):
     onepull-loadtest run --image my-image
 
@@ -82,9 +85,18 @@ pub struct RunArgs {
     #[arg(long, value_name = "RATE")]
     registry_rate: Option<LinkRate>,
 
-    /// What nodes are made of. embedded: all in this process, on loopback addresses.
+    /// What nodes are made of. embedded: all in this process, on loopback addresses. containerd: a
+    /// containerd and an agent process each, in a network namespace with a shaped link; needs root.
     #[arg(long, default_value = "embedded")]
     store: StoreArg,
+
+    /// Which containerd: 2.2, or 1.6 of Debian 12.
+    #[arg(long, default_value = "2.2", value_name = "VERSION")]
+    containerd: ContainerdArg,
+
+    /// The agent's program, for --store containerd [default: beside this program].
+    #[arg(long, value_name = "PATH")]
+    agent_bin: Option<PathBuf>,
 
     /// How often each arm runs; figures are medians.
     #[arg(long, default_value_t = 1, value_name = "R")]
@@ -111,6 +123,19 @@ pub enum PatternArg {
 pub enum StoreArg {
     /// Nodes in this process.
     Embedded,
+    /// Nodes in network namespaces.
+    Containerd,
+}
+
+/// Values of `--containerd`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum ContainerdArg {
+    /// Built from its Go module.
+    #[value(name = "2.2")]
+    V2_2,
+    /// Debian 12's package.
+    #[value(name = "1.6")]
+    V1_6,
 }
 
 /// Values of `--output`.
@@ -144,6 +169,17 @@ const MOST_LAYERS: u32 = 127;
 /// More repeats than anyone has time for; a typing error.
 const MOST_REPEATS: u32 = 1000;
 
+// === impl ContainerdArg ===
+
+impl From<ContainerdArg> for Version {
+    fn from(argument: ContainerdArg) -> Self {
+        match argument {
+            ContainerdArg::V2_2 => Self::V2_2,
+            ContainerdArg::V1_6 => Self::V1_6,
+        }
+    }
+}
+
 // === impl RunArgs ===
 
 impl RunArgs {
@@ -155,7 +191,14 @@ impl RunArgs {
         within("nodes", self.nodes, MOST_NODES)?;
         within("layers", self.layers, MOST_LAYERS)?;
         within("repeat", self.repeat, MOST_REPEATS)?;
-        let (StoreArg::Embedded, PatternArg::Planned) = (self.store, self.pattern);
+        let PatternArg::Planned = self.pattern;
+        let store = match self.store {
+            StoreArg::Embedded => StoreKind::Embedded,
+            StoreArg::Containerd => StoreKind::Containerd {
+                version: self.containerd.into(),
+                agent: self.agent_bin.clone().unwrap_or_else(agent_beside_this_program),
+            },
+        };
         let image = match &self.image {
             Some(folder) => ImageSource::Layout(folder.clone()),
             None => ImageSource::Generated {
@@ -166,6 +209,7 @@ impl RunArgs {
         };
         Ok(RunConfig {
             arms: self.arm.clone(),
+            store,
             nodes: self.nodes,
             image,
             nic: self.nic,
@@ -174,6 +218,12 @@ impl RunArgs {
             out: self.out.clone(),
         })
     }
+}
+
+/// Where a build or a package puts it.
+fn agent_beside_this_program() -> PathBuf {
+    let program = std::env::current_exe().unwrap_or_default();
+    program.with_file_name("onepull-agent")
 }
 
 fn within(flag: &'static str, given: u32, most: u32) -> Result<(), UsageError> {

@@ -5,6 +5,7 @@ use thiserror::Error;
 
 use crate::report::Flow;
 
+pub mod containerd;
 pub mod embedded;
 
 /// Nodes that can pull the image under test, and the registry behind them.
@@ -15,10 +16,10 @@ pub trait Fleet: Send + Sync + 'static {
     /// The nodes' names, in the order of their indices.
     fn names(&self) -> Vec<String>;
 
-    /// Pulls the image on one node and checks that all of it is there.
+    /// Pulls the image on one node.
     ///
     /// # Errors
-    /// When the pull failed or left something out.
+    /// When the pull failed.
     async fn pull(&self, node: usize) -> Result<(), FleetError>;
 
     /// Returns once other nodes can find what `node` holds; at once where nothing is shared.
@@ -30,11 +31,21 @@ pub trait Fleet: Send + Sync + 'static {
     /// What moved so far. Cheap: it is asked many times a second.
     fn meter(&self) -> Meter;
 
-    /// Stops the nodes and tells who served whom.
+    /// Stops what serves, and takes stock: who served whom, and whether the image is complete on
+    /// every node.
     ///
     /// # Errors
-    /// When a node did not stop, or lost its account.
-    async fn finish(&self) -> Result<Vec<Flow>, FleetError>;
+    /// When an account is lost. What a node lacks is part of the account.
+    async fn finish(&self) -> Result<Account, FleetError>;
+}
+
+/// What is found out after the last pull.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Account {
+    /// Who sent how much to whom.
+    pub flows: Vec<Flow>,
+    /// For each node what it lacks of the image; `None` when it has all of it, byte for byte.
+    pub lacking: Vec<Option<String>>,
 }
 
 /// Bytes moved since the fleet started.
@@ -67,14 +78,6 @@ pub enum FleetError {
         node: String,
         /// Why.
         source: Box<dyn std::error::Error + Send + Sync>,
-    },
-    /// A pull reported success but something is missing.
-    #[error("{node} pulled the image, but {missing}")]
-    Incomplete {
-        /// Which node.
-        node: String,
-        /// What is not there.
-        missing: String,
     },
     /// Something did not happen in time.
     #[error("{what} within {seconds} s")]

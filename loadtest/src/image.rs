@@ -5,61 +5,65 @@
 
 use std::{
     collections::BTreeMap,
-    io,
     path::{Path, PathBuf},
 };
 
-use onepull_mirror::{Digest, store::blob_path};
+use onepull_mirror::{Digest, digest::ParseDigestError};
+use onepull_testbed::{Layout, layout::Spec};
 use thiserror::Error;
-
-mod generate;
-mod layout;
-
-pub use generate::generate;
 
 /// One image in an OCI layout folder.
 #[derive(Clone, Debug)]
 pub struct Image {
-    root: PathBuf,
+    layout: Layout,
     /// The manifest's digest.
     pub manifest: Digest,
     /// The manifest's media type.
     pub media_type: String,
-    /// The configuration's digest.
-    pub config: Digest,
-    /// The layers' digests, base first.
-    pub layers: Vec<Digest>,
-    /// Bytes of each blob, the manifest's too.
+    /// How many layers its manifest lists.
+    pub layers: usize,
+    /// Bytes of each blob: manifest, configuration and layers.
     pub sizes: BTreeMap<Digest, u64>,
 }
 
 /// Why there is no image.
 #[derive(Debug, Error)]
 pub enum ImageError {
-    /// A file of the layout could not be read or written.
-    #[error("cannot use {path}")]
-    Io {
-        /// Which one.
-        path: PathBuf,
-        /// What the file system said.
-        source: io::Error,
-    },
-    /// A document of the layout is not what the OCI image specification says.
-    #[error("{path} is not valid: {reason}")]
-    Invalid {
-        /// Which one.
-        path: PathBuf,
+    /// The folder is no layout, or could not be made one.
+    #[error("cannot use {folder} as an image: {reason}")]
+    Layout {
+        /// Which folder.
+        folder: PathBuf,
         /// What is wrong with it.
         reason: String,
     },
-    /// Nothing in the layout is an image for this machine.
-    #[error("{0} holds no image for linux/{1}: build one with `--platform linux/{1}`")]
-    NoPlatform(PathBuf, String),
+    /// The manifest names something that is no digest.
+    #[error(transparent)]
+    Digest(#[from] ParseDigestError),
 }
 
 // === impl Image ===
 
 impl Image {
+    /// Reads the image for linux/amd64 from a layout folder, as `skopeo copy … oci:DIR` or `umoci`
+    /// write it.
+    ///
+    /// # Errors
+    /// When a document is missing or malformed, or a blob is not there in full.
+    pub fn open(folder: &Path) -> Result<Self, ImageError> {
+        Self::new(Layout::open(folder).map_err(unusable(folder))?)
+    }
+
+    /// Makes an image of about `bytes` bytes in `layers` layers that do not compress; the same
+    /// bytes for the same `seed`. The folder must be empty or not exist.
+    ///
+    /// # Errors
+    /// When the folder cannot be written.
+    pub fn generate(folder: &Path, bytes: u64, layers: u64, seed: u64) -> Result<Self, ImageError> {
+        let spec = Spec::even(bytes, layers, seed);
+        Self::new(Layout::generate(folder, &spec).map_err(unusable(folder))?)
+    }
+
     /// Bytes of manifest, configuration and layers: what one pull has to move.
     pub fn bytes(&self) -> u64 {
         self.sizes.values().sum()
@@ -67,29 +71,52 @@ impl Image {
 
     /// Where a blob lies.
     pub fn blob(&self, digest: &Digest) -> PathBuf {
-        blob_path(&self.root, digest)
+        onepull_mirror::store::blob_path(self.layout.path(), digest)
     }
 
-    /// The OCI layout folder.
-    pub fn root(&self) -> &Path {
-        &self.root
+    /// The folder it is in.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
     }
 
-    /// Every blob of the image but the manifest: configuration first, then the layers.
-    pub fn blobs(&self) -> impl Iterator<Item = &Digest> {
-        std::iter::once(&self.config).chain(&self.layers)
+    fn new(layout: Layout) -> Result<Self, ImageError> {
+        let mut sizes = BTreeMap::new();
+        for blob in layout.blobs() {
+            sizes.insert(blob.digest.to_string().parse()?, blob.size);
+        }
+        let manifest = layout.manifest_digest().to_string().parse()?;
+        let media_type = layout.blobs().first().map(|blob| blob.media_type.to_string());
+        let layers = layout.manifest().layers().len();
+        Ok(Self { manifest, media_type: media_type.unwrap_or_default(), layers, sizes, layout })
     }
 }
 
-// === impl ImageError ===
+fn unusable<E: std::fmt::Display>(folder: &Path) -> impl FnOnce(E) -> ImageError {
+    // A chain of causes is one sentence here; `{:#}` prints all of it.
+    move |error| ImageError::Layout { folder: folder.to_owned(), reason: format!("{error:#}") }
+}
 
-impl ImageError {
-    fn io(path: &Path) -> impl FnOnce(io::Error) -> Self {
-        let path = path.to_owned();
-        move |source| Self::Io { path, source }
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_generated_image_has_about_the_size_and_exactly_the_layers_asked_for() {
+        let folder = tempfile::tempdir().unwrap();
+        let image = Image::generate(folder.path(), 1 << 20, 3, 1).unwrap();
+        assert_eq!((image.layers, image.sizes.len()), (3, 5));
+        assert!((1 << 20..(1 << 20) + 20_000).contains(&image.bytes()), "{}", image.bytes());
+        for (digest, size) in &image.sizes {
+            let bytes = std::fs::read(image.blob(digest)).unwrap();
+            assert_eq!((Digest::sha256(&bytes), bytes.len() as u64), (*digest, *size));
+        }
+        assert_eq!(Image::open(folder.path()).unwrap().sizes, image.sizes);
     }
 
-    fn invalid(path: &Path, reason: impl ToString) -> Self {
-        Self::Invalid { path: path.to_owned(), reason: reason.to_string() }
+    #[test]
+    fn a_folder_that_is_no_layout_is_named() {
+        let folder = tempfile::tempdir().unwrap();
+        let error = Image::open(folder.path()).unwrap_err().to_string();
+        assert!(error.contains(&folder.path().display().to_string()), "{error}");
     }
 }

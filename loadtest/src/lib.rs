@@ -16,5 +16,6 @@ pub mod progress;
 pub mod puller;
 pub mod report;
 pub mod run;
+pub mod scrape;
 pub mod transfers;
 pub mod units;

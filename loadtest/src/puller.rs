@@ -7,6 +7,7 @@
 //! progress fail the pull, and so does a reset; up to three blobs move at once. It does not unpack.
 
 use std::{
+    collections::BTreeSet,
     net::SocketAddr,
     sync::{
         Arc,
@@ -145,7 +146,9 @@ impl Puller {
                 |error: ParseDigestError| PullError::Manifest { digest, reason: error.to_string() };
             Ok((blob.map_err(invalid)?, descriptor.size()))
         });
-        let blobs = blobs.collect::<Result<Vec<(Digest, u64)>, PullError>>()?;
+        let mut blobs = blobs.collect::<Result<Vec<(Digest, u64)>, PullError>>()?;
+        let mut seen = BTreeSet::new();
+        blobs.retain(|(blob, _)| seen.insert(*blob));
         stream::iter(blobs)
             .map(|(blob, size)| self.fetch_blob(&hosts, &source.repository, blob, size))
             .buffer_unordered(DOWNLOAD_SLOTS)

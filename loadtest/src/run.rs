@@ -2,20 +2,22 @@
 
 use std::{path::Path, path::PathBuf, sync::Arc};
 
+use onepull_testbed::Version;
 use thiserror::Error;
 
 use crate::{
     arm::Arm,
     fleet::{
-        Fleet, FleetError,
+        Account, Fleet, FleetError,
+        containerd::{ContainerdConfig, ContainerdFleet},
         embedded::{EmbeddedConfig, EmbeddedFleet},
     },
-    image::{Image, ImageError, generate},
+    image::{Image, ImageError},
     machine::Machine,
     model::Model,
     pattern::{Measured, planned},
     progress::Progress,
-    report::{Report, Run, SCHEMA, Setup, Summary, seconds},
+    report::{NodeRun, Report, Run, SCHEMA, Setup, Summary, seconds},
     transfers::Transfers,
     units::{ByteSize, LinkRate},
 };
@@ -25,6 +27,8 @@ use crate::{
 pub struct RunConfig {
     /// The arms, in the order in which they run.
     pub arms: Vec<Arm>,
+    /// What nodes are made of.
+    pub store: StoreKind,
     /// How many nodes.
     pub nodes: u32,
     /// The image.
@@ -37,6 +41,20 @@ pub struct RunConfig {
     pub repeats: u32,
     /// Where images, stores and reports go.
     pub out: PathBuf,
+}
+
+/// What nodes are made of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum StoreKind {
+    /// A puller and an agent in this process, for each node.
+    Embedded,
+    /// A containerd and an agent process in a network namespace, for each node.
+    Containerd {
+        /// Which containerd.
+        version: Version,
+        /// The agent's program.
+        agent: PathBuf,
+    },
 }
 
 /// Where the image comes from.
@@ -84,6 +102,14 @@ pub enum RunError {
     Task(#[from] tokio::task::JoinError),
 }
 
+/// What all runs of a load test share.
+struct Bench<'a> {
+    config: &'a RunConfig,
+    image: Arc<Image>,
+    transfers: &'a Transfers,
+    scratch: &'a Path,
+}
+
 /// Runs every arm as often as asked, one run after the other, and reports.
 ///
 /// `transfers` must be a layer of the program's tracing subscriber, `command` is the command line
@@ -102,83 +128,130 @@ pub async fn run(
 ) -> Result<Report, RunError> {
     let scratch = make_scratch(&config.out)?;
     let image = Arc::new(prepare(config.image.clone(), scratch.path()).await?);
+    let bench = Bench { config, image: Arc::clone(&image), transfers, scratch: scratch.path() };
     let mut runs = Vec::new();
     for repeat in 1..=config.repeats {
         for arm in &config.arms {
-            let run = run_arm(config, *arm, repeat, &image, transfers, scratch.path()).await;
             let failed = |source| RunError::Fleet { arm: *arm, repeat, source };
-            runs.push(run.map_err(failed)?);
+            runs.push(bench.run(*arm, repeat).await.map_err(failed)?);
         }
     }
-    let layers = u32::try_from(image.layers.len()).unwrap_or(u32::MAX);
-    let model = Model::new(image.bytes(), config.nodes, layers, config.nic, config.registry);
+    let setup = config.setup(&image);
+    let model = Model::new(image.bytes(), config.nodes, setup.layers, config.nic, config.registry);
     Ok(Report {
         schema: SCHEMA.into(),
         command,
         started,
         machine: Machine::here(),
-        setup: Setup {
-            pattern: "planned".into(),
-            store: "embedded".into(),
-            nodes: config.nodes,
-            image: config.image.to_string(),
-            image_bytes: ByteSize::new(image.bytes()),
-            layers,
-            nic: config.nic,
-            registry: config.registry,
-        },
+        setup,
         summary: Summary::of(&runs, image.bytes(), &model),
         model,
         runs,
     })
 }
 
-async fn run_arm(
-    config: &RunConfig,
-    arm: Arm,
-    repeat: u32,
-    image: &Arc<Image>,
-    transfers: &Transfers,
-    scratch: &Path,
-) -> Result<Run, FleetError> {
-    let embedded =
-        EmbeddedConfig { arm, nodes: config.nodes, nic: config.nic, registry: config.registry };
-    let fleet =
-        EmbeddedFleet::start(&embedded, Arc::clone(image), transfers.clone(), scratch).await?;
-    let fleet: Arc<dyn Fleet> = Arc::new(fleet);
-    let title = if config.repeats > 1 { format!("{arm} #{repeat}") } else { arm.to_string() };
-    let progress = Progress::new(&title, &fleet.names(), image.bytes());
-    let measured = planned(Arc::clone(&fleet), &progress).await;
-    let meter = fleet.meter();
-    let flows = fleet.finish().await?;
-    let Measured { nodes, samples, total } = measured?;
-    Ok(Run {
-        arm,
-        repeat,
-        egress_bytes: meter.egress,
-        egress_wire_bytes: meter.egress_wire,
-        total_seconds: seconds(total),
-        nodes,
-        flows,
-        samples,
-    })
-}
-
-fn make_scratch(out: &Path) -> Result<tempfile::TempDir, RunError> {
+/// A folder for what a run leaves behind while it runs; removed when dropped.
+pub(crate) fn make_scratch(out: &Path) -> Result<tempfile::TempDir, RunError> {
     let failed = |source| RunError::Output { path: out.to_owned(), source };
     std::fs::create_dir_all(out).map_err(failed)?;
+    let out = out.canonicalize().map_err(failed)?;
     tempfile::Builder::new().prefix("scratch-").tempdir_in(out).map_err(failed)
 }
 
-async fn prepare(source: ImageSource, scratch: &Path) -> Result<Image, RunError> {
+/// Makes or opens the image, off the runtime's threads.
+pub(crate) async fn prepare(source: ImageSource, scratch: &Path) -> Result<Image, RunError> {
     let root = scratch.join("image");
     let prepared = tokio::task::spawn_blocking(move || match source {
         ImageSource::Generated { size, layers, seed } => {
-            generate(&root, size.bytes(), u64::from(layers), seed)
+            Image::generate(&root, size.bytes(), u64::from(layers), seed)
         }
         ImageSource::Layout(layout) => Image::open(&layout),
     });
     Ok(prepared.await??)
+}
+
+// === impl Bench ===
+
+impl Bench<'_> {
+    async fn run(&self, arm: Arm, repeat: u32) -> Result<Run, FleetError> {
+        let fleet = self.fleet(arm).await?;
+        let title = match self.config.repeats {
+            1 => arm.to_string(),
+            _ => format!("{arm} #{repeat}"),
+        };
+        let progress = Progress::new(&title, &fleet.names(), self.image.bytes());
+        let measured = planned(Arc::clone(&fleet), &progress).await;
+        let meter = fleet.meter();
+        let Account { flows, lacking } = fleet.finish().await?;
+        let Measured { mut nodes, samples, total } = measured?;
+        blame(&mut nodes, &lacking);
+        Ok(Run {
+            arm,
+            repeat,
+            egress_bytes: meter.egress,
+            egress_wire_bytes: meter.egress_wire,
+            total_seconds: seconds(total),
+            nodes,
+            flows,
+            samples,
+        })
+    }
+
+    async fn fleet(&self, arm: Arm) -> Result<Arc<dyn Fleet>, FleetError> {
+        let RunConfig { nodes, nic, registry, .. } = *self.config;
+        let image = Arc::clone(&self.image);
+        match &self.config.store {
+            StoreKind::Embedded => {
+                let config = EmbeddedConfig { arm, nodes, nic, registry };
+                let transfers = self.transfers.clone();
+                let fleet = EmbeddedFleet::start(&config, image, transfers, self.scratch).await?;
+                Ok(Arc::new(fleet))
+            }
+            StoreKind::Containerd { version, agent } => {
+                let (version, agent) = (*version, agent.clone());
+                let config = ContainerdConfig { arm, nodes, nic, registry, version, agent };
+                Ok(Arc::new(ContainerdFleet::start(&config, image, self.scratch).await?))
+            }
+        }
+    }
+}
+
+/// A pull that reported success and left something out has failed all the same.
+fn blame(nodes: &mut [NodeRun], lacking: &[Option<String>]) {
+    for (node, lacking) in nodes.iter_mut().zip(lacking) {
+        if let (None, Some(lacking)) = (&node.error, lacking) {
+            node.error = Some(format!("the pull reported success, but {lacking}"));
+        }
+    }
+}
+
+// === impl RunConfig ===
+
+impl RunConfig {
+    fn setup(&self, image: &Image) -> Setup {
+        Setup {
+            pattern: "planned".into(),
+            store: self.store.to_string(),
+            nodes: self.nodes,
+            image: self.image.to_string(),
+            image_bytes: ByteSize::new(image.bytes()),
+            layers: u32::try_from(image.layers).unwrap_or(u32::MAX),
+            nic: self.nic,
+            registry: self.registry,
+        }
+    }
+}
+
+// === impl StoreKind ===
+
+impl std::fmt::Display for StoreKind {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Embedded => "embedded",
+            Self::Containerd { version: Version::V1_6, .. } => "containerd 1.6",
+            Self::Containerd { version: Version::V2_2, .. } => "containerd 2.2",
+        })
+    }
 }
 
 // === impl ImageSource ===

@@ -6,7 +6,7 @@ use std::{path::Path, sync::OnceLock};
 use onepull_loadtest::{
     arm::Arm,
     report::{Flow, REGISTRY, Report, SCHEMA},
-    run::{ImageSource, RunConfig, run},
+    run::{ImageSource, RunConfig, StoreKind, run},
     transfers::Transfers,
     units::{ByteSize, LinkRate},
 };
@@ -32,6 +32,7 @@ async fn report(arm: Arm, nodes: u32, out: &Path) -> Report {
     let image = ImageSource::Generated { size: ByteSize::new(4 << 20), layers: 3, seed: 1 };
     let config = RunConfig {
         arms: vec![arm],
+        store: StoreKind::Embedded,
         nodes,
         image,
         nic: rate,

@@ -5,7 +5,7 @@ use std::{net::Ipv4Addr, sync::Arc};
 
 use hyper::StatusCode;
 use onepull_loadtest::{
-    image::{Image, generate},
+    image::Image,
     origin::{Egress, Fault, Faults, Origin, REPOSITORY, TAG},
     puller::{PullError, Puller, Source},
 };
@@ -24,7 +24,7 @@ struct Bench {
 impl Bench {
     fn new() -> Self {
         let folders = [(); 2].map(|()| tempfile::tempdir().unwrap());
-        let image = Arc::new(generate(folders[0].path(), 1 << 20, LAYERS, 1).unwrap());
+        let image = Arc::new(Image::generate(folders[0].path(), 1 << 20, LAYERS, 1).unwrap());
         let store = Arc::new(FolderStore::open_or_create(folders[1].path()).unwrap());
         let puller = Puller::new(Arc::clone(&store), None);
         Self { image, store, puller, _folders: folders }

@@ -14,7 +14,7 @@ use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt, stream};
 use onepull_mirror::{Store, Throttle, store::FolderStore};
 
-use super::{Fleet, FleetError, Meter};
+use super::{Account, Fleet, FleetError, Meter};
 use crate::{
     arm::Arm,
     image::Image,
@@ -126,13 +126,6 @@ impl Fleet for EmbeddedFleet {
         let pulled = node.puller.pull(&node.source, TAG).await;
         pulled
             .map_err(|error| FleetError::Pull { node: node.name.clone(), source: error.into() })?;
-        for (digest, size) in &self.image.sizes {
-            let presence = node.store.stat(digest).await.ok().flatten();
-            if presence.and_then(|presence| presence.complete()) != Some(*size) {
-                let missing = format!("{digest} is not in its store");
-                return Err(FleetError::Incomplete { node: node.name.clone(), missing });
-            }
-        }
         Ok(())
     }
 
@@ -149,8 +142,10 @@ impl Fleet for EmbeddedFleet {
         }
     }
 
-    async fn finish(&self) -> Result<Vec<Flow>, FleetError> {
+    async fn finish(&self) -> Result<Account, FleetError> {
         self.agents.stop().await;
+        let lacking = self.nodes.iter().map(|node| node.lacks(&self.image));
+        let lacking = futures::future::join_all(lacking).await;
         let from_registry = self.nodes.iter().map(|node| Flow {
             from: REGISTRY.into(),
             to: node.name.clone(),
@@ -161,13 +156,25 @@ impl Fleet for EmbeddedFleet {
             to: node,
             bytes,
         });
-        Ok(from_registry.chain(from_peers).filter(|flow| flow.bytes > 0).collect())
+        let flows = from_registry.chain(from_peers).filter(|flow| flow.bytes > 0).collect();
+        Ok(Account { flows, lacking })
     }
 }
 
 // === impl Node ===
 
 impl Node {
+    /// The store verified each blob as it was committed, so its presence is enough.
+    async fn lacks(&self, image: &Image) -> Option<String> {
+        for (digest, size) in &image.sizes {
+            let presence = self.store.stat(digest).await.ok().flatten();
+            if presence.and_then(|presence| presence.complete()) != Some(*size) {
+                return Some(format!("{digest} is not in its store"));
+            }
+        }
+        None
+    }
+
     fn new(number: u32, root: &Path, nic: LinkRate, origin: &Origin) -> Result<Self, FleetError> {
         let name = format!("node-{number}");
         let store = FolderStore::open_or_create(root.join(&name));

@@ -1,4 +1,5 @@
 //! Who served whom, as a table of bytes: senders down, receivers across.
+//! Who sent nothing has no row.
 
 use std::fmt::Write;
 
@@ -18,6 +19,9 @@ pub(super) fn matrix(run: &Run, image_bytes: u64) -> String {
     html.push_str("<th>sent</th></tr></thead><tbody>");
     for from in std::iter::once(REGISTRY).chain(names.iter().copied()) {
         let sent: u64 = run.flows.iter().filter(|f| f.from == from).map(|f| f.bytes).sum();
+        if sent == 0 {
+            continue;
+        }
         let class = if from == REGISTRY { r#" class="registry""# } else { "" };
         let _ = write!(html, "<tr{class}><th>{}</th>", escape(short(from)));
         for to in &names {

@@ -1,0 +1,135 @@
+//! The agent process of a node.
+
+use std::{
+    fs,
+    net::{Ipv4Addr, SocketAddr},
+    path::Path,
+    time::Duration,
+};
+
+use onepull_testbed::{Host, Process};
+use serde::Deserialize;
+use tokio::time::{sleep, timeout};
+
+use super::{FleetError, node::Node};
+use crate::{
+    scrape,
+    transfers::{TARGET, Transfers},
+};
+
+/// Ports inside a node's namespace; its own, so they are the agent's defaults.
+const MIRROR: u16 = 29900;
+const PEER: u16 = 29901;
+const P2P: u16 = 29902;
+const ADMIN: u16 = 29903;
+
+/// An agent is ready in less than a second; a fleet of them on two busy cores takes some more.
+const READY_LIMIT: Duration = Duration::from_secs(60);
+/// Announcing a blob is a DHT walk of at most 10 s when a peer is dead; none is here.
+const ANNOUNCE_LIMIT: Duration = Duration::from_secs(60);
+/// Short beside an announcement, long beside the cost of asking.
+const ASK_AGAIN: Duration = Duration::from_millis(50);
+/// The agent's gauge of what it announces.
+const ANNOUNCED: &str = "onepull_router_announced_digests";
+
+/// A running agent; killed when dropped.
+pub(super) struct Agent {
+    process: Process,
+    admin: SocketAddr,
+}
+
+/// A line of the agent's log about bytes received from a peer.
+#[derive(Deserialize)]
+struct Line {
+    target: String,
+    node: String,
+    peer: SocketAddr,
+    bytes: u64,
+}
+
+// === impl Agent ===
+
+impl Agent {
+    /// Starts `program` beside the node's containerd; it joins through `bootstrap`.
+    pub(super) fn spawn(
+        program: &Path,
+        node: &Node,
+        bootstrap: Option<Ipv4Addr>,
+        folder: &Path,
+    ) -> Result<Self, FleetError> {
+        let ip = node.host.ip();
+        let admin = SocketAddr::from((ip, ADMIN));
+        let mut command = node.host.command(program);
+        command.arg("serve");
+        command.arg("--containerd-socket").arg(node.containerd.socket());
+        command.arg("--hosts-dir").arg(&node.hosts_dir);
+        command.args(["--registry", &node.registry, "--node-name", &node.name]);
+        command.args(["--mirror-listen", &format!("127.0.0.1:{MIRROR}")]);
+        command.args(["--peer-listen", &format!("{ip}:{PEER}")]);
+        command.args(["--p2p-listen", &format!("{ip}:{P2P}")]);
+        command.args(["--admin-listen", &admin.to_string()]);
+        command.args(["--advertise-ip", &ip.to_string()]);
+        command.arg("--data-dir").arg(folder.join(format!("{}.agent", node.name)));
+        command.args(["--insecure-peers", "--log-format", "json"]);
+        if let Some(bootstrap) = bootstrap {
+            command.args(["--bootstrap", &format!("{bootstrap}:{P2P}")]);
+        }
+        let process = Process::spawn(command, folder.join(format!("{}.log", node.name)));
+        let process =
+            process.map_err(FleetError::setup(format!("start the agent of {}", node.name)))?;
+        Ok(Self { process, admin })
+    }
+
+    /// Waits until it serves and has joined the others.
+    pub(super) async fn ready(&mut self, host: &Host, name: &str) -> Result<(), FleetError> {
+        let admin = self.admin;
+        let ask = async || {
+            let (status, _) = ask(host, admin, "/readyz").await?;
+            (status == 200).then_some(())
+        };
+        let ready = self.process.ready("the agent became ready", READY_LIMIT, ask).await;
+        ready.map_err(FleetError::setup(format!("start the agent of {name}")))
+    }
+
+    /// Waits until it announces at least `blobs` digests.
+    pub(super) async fn announced(&self, node: &Node, blobs: usize) -> Result<(), FleetError> {
+        let blobs = u32::try_from(blobs).unwrap_or(u32::MAX);
+        let wait = async {
+            while self.announces(&node.host).await.is_none_or(|count| count < f64::from(blobs)) {
+                sleep(ASK_AGAIN).await;
+            }
+        };
+        timeout(ANNOUNCE_LIMIT, wait).await.map_err(|_| FleetError::Late {
+            what: format!("{} did not announce its {blobs} blobs", node.name),
+            seconds: ANNOUNCE_LIMIT.as_secs(),
+        })
+    }
+
+    async fn announces(&self, host: &Host) -> Option<f64> {
+        let (_, text) = ask(host, self.admin, "/metrics").await?;
+        scrape::metric(&text, ANNOUNCED)
+    }
+
+    /// Adds what its log tells of transfers.
+    pub(super) fn read_transfers(&self, transfers: &Transfers) -> Result<(), FleetError> {
+        let log = fs::read(self.process.log()).map_err(FleetError::setup("read an agent's log"))?;
+        for line in String::from_utf8_lossy(&log).lines() {
+            // Most lines are about something else and have other fields.
+            if let Ok(Line { target, node, peer, bytes }) = serde_json::from_str(line)
+                && target == TARGET
+            {
+                transfers.add(node, peer.ip(), bytes);
+            }
+        }
+        Ok(())
+    }
+
+    /// The process id.
+    pub(super) fn pid(&self) -> u32 {
+        self.process.pid()
+    }
+}
+
+async fn ask(host: &Host, admin: SocketAddr, path: &'static str) -> Option<(u16, String)> {
+    host.enter(move || async move { scrape::get(admin, path).await }).await.ok()?.ok()
+}

@@ -1,0 +1,92 @@
+//! One containerd in its namespace.
+
+use std::{path::PathBuf, time::Duration};
+
+use onepull_testbed::{Containerd, Host, Version, containerd};
+use tokio::time::timeout;
+
+use super::{FleetError, agent::Agent, hosts, origin::Origin};
+use crate::image::Image;
+
+/// A pull that takes longer has hung; the slowest sensible load test (16 nodes, no sharing, 1 GiB
+/// at 50 Mbit/s) takes 46 minutes.
+const PULL_DEADLINE: Duration = Duration::from_secs(60 * 60);
+
+/// A node. Fields are in the order in which they have to go.
+pub(super) struct Node {
+    pub(super) name: String,
+    pub(super) agent: Option<Agent>,
+    pub(super) containerd: Containerd,
+    pub(super) host: Host,
+    pub(super) hosts_dir: PathBuf,
+    /// The registry's URL.
+    pub(super) registry: String,
+    /// The image by its tag.
+    reference: String,
+}
+
+// === impl Node ===
+
+impl Node {
+    /// Starts a containerd that pulls from `origin` by plain HTTP.
+    pub(super) async fn start(
+        name: String,
+        host: Host,
+        version: Version,
+        hosts_dir: PathBuf,
+        origin: &Origin,
+    ) -> Result<Self, FleetError> {
+        let written = hosts::write_plain(&hosts_dir, &origin.registry);
+        written.map_err(FleetError::setup(format!("write hosts.toml for {name}")))?;
+        let options = containerd::Options {
+            host: Some(&host),
+            hosts_dir: Some(hosts_dir.clone()),
+            ..Default::default()
+        };
+        let containerd = Containerd::start(version, options).await;
+        let containerd =
+            containerd.map_err(FleetError::setup(format!("start containerd on {name}")))?;
+        let (registry, reference) = (origin.registry.url(), origin.reference());
+        Ok(Self { name, agent: None, containerd, host, hosts_dir, registry, reference })
+    }
+
+    /// Pulls the image by its tag, as the kubelet does.
+    pub(super) async fn pull(&self) -> Result<(), FleetError> {
+        let failed = |error: anyhow::Error| FleetError::Pull {
+            node: self.name.clone(),
+            source: error.into(),
+        };
+        let mut cri = self.containerd.cri().await.map_err(failed)?;
+        match timeout(PULL_DEADLINE, cri.pull(&self.reference)).await {
+            Ok(pulled) => pulled.map(|_| ()).map_err(failed),
+            Err(_) => Err(FleetError::Late {
+                what: format!("{} did not finish its pull", self.name),
+                seconds: PULL_DEADLINE.as_secs(),
+            }),
+        }
+    }
+
+    /// Removes the image and what only it needs, so that the next pull starts from nothing.
+    pub(super) async fn forget(&self) -> Result<(), FleetError> {
+        let failed = || FleetError::setup(format!("remove the image from {}", self.name));
+        let mut cri = self.containerd.cri().await.map_err(failed())?;
+        cri.remove(&self.reference).await.map_err(failed())
+    }
+
+    /// What it lacks of the image, after hashing every blob again.
+    pub(super) async fn lacks(&self, image: &Image) -> Option<String> {
+        let layout = image.layout();
+        let audit = self.containerd.verify_image(layout.manifest_digest()).await;
+        match audit {
+            Ok(audit) if audit.bytes == image.bytes() => None,
+            Ok(audit) => Some(format!("it holds {} of {} bytes", audit.bytes, image.bytes())),
+            Err(error) => Some(format!("{error:#}")),
+        }
+    }
+
+    /// Waits until its agent serves and has joined the others.
+    pub(super) async fn agent_ready(&mut self) -> Result<(), FleetError> {
+        let Some(agent) = &mut self.agent else { return Ok(()) };
+        agent.ready(&self.host, &self.name).await
+    }
+}

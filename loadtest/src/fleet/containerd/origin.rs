@@ -1,0 +1,70 @@
+//! A real registry in its namespace.
+
+use std::{collections::BTreeMap, fs, net::IpAddr, path::Path};
+
+use onepull_testbed::{Host, Lab, Registry, Shape, registry};
+
+use super::{FleetError, access};
+use crate::{
+    image::Image,
+    origin::{REPOSITORY, TAG},
+    units::LinkRate,
+};
+
+/// A registry. Fields are in the order in which they have to go.
+pub(super) struct Origin {
+    pub(super) registry: Registry,
+    pub(super) host: Host,
+}
+
+// === impl Origin ===
+
+impl Origin {
+    /// Starts one whose uplink has the given rate; its storage below `scratch` is kept for the next.
+    pub(super) async fn start(
+        lab: &Lab,
+        number: u32,
+        uplink: LinkRate,
+        scratch: &Path,
+    ) -> Result<Self, FleetError> {
+        let shape = Shape { up: Some(uplink.bits_per_second()), down: None };
+        Self::start_shaped(lab, number, shape, scratch).await
+    }
+
+    /// As [`Origin::start`], with any shape.
+    pub(super) async fn start_shaped(
+        lab: &Lab,
+        number: u32,
+        shape: Shape,
+        scratch: &Path,
+    ) -> Result<Self, FleetError> {
+        let host = lab.node(&format!("registry{number}"), shape);
+        let host = host.map_err(FleetError::setup("connect the registry"))?;
+        let options = registry::Options {
+            host: Some(&host),
+            storage: Some(scratch.join("registry")),
+            ..Default::default()
+        };
+        let registry = Registry::start(options).await;
+        let registry = registry.map_err(FleetError::setup("start the registry"))?;
+        Ok(Self { registry, host })
+    }
+
+    /// Fills the storage that it shares with the others.
+    pub(super) async fn push(&self, image: &Image) -> Result<(), FleetError> {
+        let pushed = self.registry.push(image.layout(), REPOSITORY, TAG).await;
+        pushed.map_err(FleetError::setup("push the image to the registry"))
+    }
+
+    /// The image by its tag.
+    pub(super) fn reference(&self) -> String {
+        format!("{}/{REPOSITORY}:{TAG}", self.registry.name())
+    }
+
+    /// Body bytes sent to each client, from the access log.
+    pub(super) fn sent(&self) -> Result<BTreeMap<IpAddr, u64>, FleetError> {
+        let log = fs::read(self.registry.log());
+        let log = log.map_err(FleetError::setup("read the registry's access log"))?;
+        Ok(access::sent(&String::from_utf8_lossy(&log)))
+    }
+}
