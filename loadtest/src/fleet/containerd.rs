@@ -192,7 +192,8 @@ async fn start_agents(nodes: &mut [Node], program: &Path, folder: &Path) -> Resu
         let bootstrap = bootstrap.filter(|_| index > 0);
         node.agent = Some(Agent::spawn(program, node, bootstrap, folder)?);
     }
-    try_join_all(nodes.iter_mut().map(Node::agent_ready)).await?;
+    let others = u32::try_from(nodes.len()).unwrap_or(u32::MAX).saturating_sub(1);
+    try_join_all(nodes.iter_mut().map(|node| node.agent_ready(others))).await?;
     Ok(())
 }
 

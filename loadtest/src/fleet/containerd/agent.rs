@@ -29,6 +29,8 @@ const READY_LIMIT: Duration = Duration::from_secs(60);
 const ANNOUNCE_LIMIT: Duration = Duration::from_secs(60);
 /// Short beside an announcement, long beside the cost of asking.
 const ASK_AGAIN: Duration = Duration::from_millis(50);
+/// The agent's gauge of live peers.
+const PEERS: &str = "onepull_router_peers";
 /// The agent's gauge of what it announces.
 const ANNOUNCED: &str = "onepull_router_announced_digests";
 
@@ -80,12 +82,20 @@ impl Agent {
         Ok(Self { process, admin })
     }
 
-    /// Waits until it serves and has joined the others.
-    pub(super) async fn ready(&mut self, host: &Host, name: &str) -> Result<(), FleetError> {
+    /// Waits until it serves and knows `peers` others: a fleet that is still forming measures how
+    /// it forms.
+    pub(super) async fn ready(
+        &mut self,
+        host: &Host,
+        name: &str,
+        peers: u32,
+    ) -> Result<(), FleetError> {
         let admin = self.admin;
         let ask = async || {
             let (status, _) = ask(host, admin, "/readyz").await?;
-            (status == 200).then_some(())
+            let (_, text) = ask(host, admin, "/metrics").await?;
+            let joined = scrape::metric(&text, PEERS)? >= f64::from(peers);
+            (status == 200 && joined).then_some(())
         };
         let ready = self.process.ready("the agent became ready", READY_LIMIT, ask).await;
         ready.map_err(FleetError::setup(format!("start the agent of {name}")))

@@ -84,9 +84,9 @@ impl Node {
         }
     }
 
-    /// Waits until its agent serves and has joined the others.
-    pub(super) async fn agent_ready(&mut self) -> Result<(), FleetError> {
+    /// Waits until its agent serves and knows `peers` others.
+    pub(super) async fn agent_ready(&mut self, peers: u32) -> Result<(), FleetError> {
         let Some(agent) = &mut self.agent else { return Ok(()) };
-        agent.ready(&self.host, &self.name).await
+        agent.ready(&self.host, &self.name, peers).await
     }
 }
