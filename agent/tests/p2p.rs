@@ -21,8 +21,9 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const ANY_PORT: SocketAddr = SocketAddr::new(LOOPBACK, 0);
 
-/// Things settle within this time, even on a loaded machine.
-const DEADLINE: Duration = Duration::from_secs(30);
+/// Things settle within this time, even on a loaded machine: the largest cluster here makes some 300
+/// connections, and a handshake takes 20 ms of a core in an unoptimised build.
+const DEADLINE: Duration = Duration::from_secs(90);
 
 /// A node in this process, with a peer endpoint of which only the address exists.
 struct TestNode {
@@ -150,11 +151,11 @@ async fn what_a_first_node_announced_is_found_when_the_cluster_has_grown() {
         first.router.announce(digest).await;
     }
     let mut others = Vec::new();
-    for _ in 0..26 {
+    for _ in 0..23 {
         others.push(TestNode::join(&[&first]).await);
     }
     for digest in &digests {
-        until_found(&others[25], digest, &[&first]).await;
+        until_found(&others[22], digest, &[&first]).await;
     }
 }
 
@@ -281,13 +282,13 @@ async fn stopped_peers_leave_at_once() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn more_holders_than_one_answer_names_are_all_found_in_time() {
-    let nodes = cluster(26).await;
+    let nodes = cluster(23).await;
     for node in &nodes[1..] {
         node.router.announce(&digest("popular")).await;
     }
     let holders: BTreeSet<_> = nodes[1..].iter().map(|node| node.endpoint).collect();
     let mut found = BTreeSet::new();
-    until("all 25 are found", async || {
+    until("all 22 are found", async || {
         found.extend(nodes[0].finds(&digest("popular")).await);
         found == holders
     })

@@ -143,13 +143,13 @@ impl Node {
         self.show();
     }
 
-    /// A peer that does not answer pings is dead for us, whatever its kernel says.
+    /// A connection on which pings go unanswered is dead, whatever the kernel says. The peer may
+    /// still be there on another one.
     fn on_ping(&mut self, event: &ping::Event) {
         let silent =
             matches!(event.result, Err(ping::Failure::Timeout | ping::Failure::Other { .. }));
         if silent && self.swarm.close_connection(event.connection) {
             debug!(peer_id = %event.peer, "a peer does not answer");
-            self.forget(&event.peer);
         }
     }
 
