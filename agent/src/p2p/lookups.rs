@@ -91,6 +91,13 @@ impl<Id: Copy + Eq + Hash> Lookups<Id> {
         Offer::Dial
     }
 
+    /// `heard` of the peers that the walk `id` asked have answered or failed by `now`.
+    pub(super) fn note(&mut self, id: Id, heard: u32, now: Instant) {
+        if let Some(walk) = self.running.get_mut(&id).and_then(|lookup| lookup.walk.as_mut()) {
+            walk.note(heard, now);
+        }
+    }
+
     /// `provider` said where its endpoint is.
     pub(super) fn identified(&mut self, provider: &PeerId, peer: &Peer) {
         for lookup in self.running.values_mut() {

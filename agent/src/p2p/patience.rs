@@ -35,12 +35,17 @@ impl Walk {
         Self { started: now, deadline: now + longest, heard: 0, last_heard: now }
     }
 
-    /// Whether to wait no longer, when `heard` of the `asked` peers have answered or failed by
-    /// `now`. To be called every few milliseconds: it notes when the number grows.
-    pub(super) fn is_enough(&mut self, asked: u32, heard: u32, now: Instant) -> bool {
+    /// Notes that `heard` peers have answered or failed by `now`.
+    pub(super) fn note(&mut self, heard: u32, now: Instant) {
         if heard != self.heard {
             (self.heard, self.last_heard) = (heard, now);
         }
+    }
+
+    /// Whether to wait no longer, when `heard` of the `asked` peers have answered or failed by
+    /// `now`.
+    pub(super) fn is_enough(&mut self, asked: u32, heard: u32, now: Instant) -> bool {
+        self.note(heard, now);
         if now >= self.deadline {
             return true;
         }

@@ -59,16 +59,18 @@ impl Node {
     }
 
     fn on_kad(&mut self, event: kad::Event) {
-        let kad::Event::OutboundQueryProgressed { id, result, .. } = event else {
+        let kad::Event::OutboundQueryProgressed { id, result, stats, .. } = event else {
             return;
         };
+        let now = Instant::now();
         match result {
             QueryResult::GetProviders(Ok(GetProvidersOk::FoundProviders { providers, .. })) => {
+                self.lookups.note(id, stats.num_successes() + stats.num_failures(), now);
                 self.on_providers(id, providers);
             }
             QueryResult::GetProviders(_) => self.lookups.walk_ended(id),
             QueryResult::StartProviding(sent) => {
-                self.announcements.walk_ended(id, sent.is_ok(), Instant::now());
+                self.announcements.walk_ended(id, sent.is_ok(), now);
             }
             _ => {}
         }
