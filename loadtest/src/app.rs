@@ -4,11 +4,13 @@ use std::{fs, path::Path, process::ExitCode};
 
 use anyhow::Context;
 use clap::Parser;
+use serde::Serialize;
 use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
 
 use crate::{
-    cli::{Cli, Command, OutputArg, RunArgs},
-    report::{Report, html, table},
+    cli::{Cli, Command, HopArgs, OutputArg, OverheadArgs, RunArgs, UsageError},
+    hop, overhead,
+    report::{html, table},
     run::run,
     transfers::Transfers,
 };
@@ -22,40 +24,81 @@ pub async fn main() -> anyhow::Result<ExitCode> {
     let transfers = Transfers::default();
     start_tracing(&transfers)?;
     tokio::select! {
-        done = carry_out(cli, &transfers) => done,
+        done = carry_out(cli, &transfers) => match done {
+            Err(error) if error.is::<UsageError>() => {
+                eprintln!("error: {error}\n\nFor more information, try '--help'.");
+                Ok(ExitCode::from(2))
+            }
+            done => done,
+        },
         _ = tokio::signal::ctrl_c() => Ok(ExitCode::from(130)),
     }
 }
 
 async fn carry_out(cli: Cli, transfers: &Transfers) -> anyhow::Result<ExitCode> {
     match cli.command {
-        Command::Run(args) => run_command(&args, transfers).await,
+        Command::Run(args) => return run_command(&args, transfers).await,
+        Command::Overhead(args) => overhead_command(&args).await?,
+        Command::Hop(args) => hop_command(&args).await?,
+        Command::Node(args) => hop::node::serve(args.ip, &args.store, args.bootstrap).await?,
+        Command::Client { url } => print(&hop::client::fetch(&url)?)?,
+        Command::Hash { bytes } => print(&hop::hash::hash(bytes))?,
     }
+    Ok(ExitCode::SUCCESS)
 }
 
 async fn run_command(args: &RunArgs, transfers: &Transfers) -> anyhow::Result<ExitCode> {
-    let config = match args.build() {
-        Ok(config) => config,
-        Err(error) => {
-            eprintln!("error: {error}\n\nFor more information, try '--help'.");
-            return Ok(ExitCode::from(2));
-        }
-    };
-    let started = jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string();
-    let command = std::env::args().collect::<Vec<_>>().join(" ");
-    let report = run(&config, transfers, command, started).await?;
-    let json = serde_json::to_string_pretty(&report).context("the report is not JSON")?;
-    write(&config.out.join("report.json"), &json)?;
-    write(&config.out.join("report.html"), &html::render(&report))?;
+    let config = args.build()?;
+    let report = run(&config, transfers, command_line(), now()).await?;
+    let json = write_json(&config.out.join("report.json"), &report)?;
+    let page = config.out.join("report.html");
+    write(&page, &html::render(&report))?;
     match args.output {
         OutputArg::Json => println!("{json}"),
-        OutputArg::Table => print!("{}", summary(&report, &config.out)),
+        OutputArg::Table => println!("\n{}\nReport: {}", table::render(&report), page.display()),
     }
     Ok(if report.succeeded() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-fn summary(report: &Report, out: &Path) -> String {
-    format!("\n{}\nReport: {}\n", table::render(report), out.join("report.html").display())
+async fn overhead_command(args: &OverheadArgs) -> anyhow::Result<()> {
+    let config = args.build()?;
+    let measured = overhead::measure(&config, command_line(), now()).await?;
+    let json = write_json(&config.out.join("overhead.json"), &measured)?;
+    match args.output {
+        OutputArg::Json => println!("{json}"),
+        OutputArg::Table => print!("\n{}", overhead::render(&measured)),
+    }
+    Ok(())
+}
+
+async fn hop_command(args: &HopArgs) -> anyhow::Result<()> {
+    let config = args.build()?;
+    let measured = hop::measure(&config, command_line(), now()).await?;
+    let json = write_json(&config.out.join("hop.json"), &measured)?;
+    match args.output {
+        OutputArg::Json => println!("{json}"),
+        OutputArg::Table => print!("\n{}", hop::render(&measured)),
+    }
+    Ok(())
+}
+
+fn print(line: &impl Serialize) -> anyhow::Result<()> {
+    println!("{}", serde_json::to_string(line)?);
+    Ok(())
+}
+
+fn command_line() -> String {
+    std::env::args().collect::<Vec<_>>().join(" ")
+}
+
+fn now() -> String {
+    jiff::Timestamp::now().strftime("%Y-%m-%dT%H:%M:%SZ").to_string()
+}
+
+fn write_json(path: &Path, report: &impl Serialize) -> anyhow::Result<String> {
+    let json = serde_json::to_string_pretty(report).context("the report is not JSON")?;
+    write(path, &json)?;
+    Ok(json)
 }
 
 fn write(path: &Path, text: &str) -> anyhow::Result<()> {

@@ -1,17 +1,21 @@
 //! The command line.
 
-use std::path::PathBuf;
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::PathBuf,
+};
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use onepull_testbed::Version;
 use thiserror::Error;
 
-use crate::{
-    arm::Arm,
-    fleet::embedded::MOST_NODES,
-    run::{ImageSource, RunConfig, StoreKind},
-    units::{ByteSize, LinkRate},
-};
+mod hop;
+mod overhead;
+mod run;
+
+pub use hop::HopArgs;
+pub use overhead::OverheadArgs;
+pub use run::{PatternArg, RunArgs, StoreArg};
 
 /// Measures what a registry sends, and how long nodes wait, when many nodes pull one image.
 #[derive(Debug, Parser)]
@@ -22,109 +26,44 @@ pub struct Cli {
     pub command: Command,
 }
 
-/// What can be measured.
+/// What can be measured, and the parts that measurements start as processes of their own.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Let nodes pull an image in each of several ways, and compare.
     Run(RunArgs),
+    /// Measure what the agent adds to a pull that it cannot help; needs root.
+    Overhead(OverheadArgs),
+    /// Measure throughput and CPU time of one hop, peer to mirror to client, beside nginx.
+    Hop(HopArgs),
+    /// A node over a folder, until standard input ends.
+    #[command(hide = true)]
+    Node(NodeArgs),
+    /// A client that throws away what it fetches.
+    #[command(hide = true)]
+    Client {
+        /// What to fetch.
+        url: String,
+    },
+    /// A thread that hashes.
+    #[command(hide = true)]
+    Hash {
+        /// How much.
+        bytes: u64,
+    },
 }
 
-const RUN_EXAMPLES: &str = "\
-Examples:
-  Compare all three ways on eight embedded nodes; needs no root:
-    onepull-loadtest run
-  What one slow link costs, three times over, with the report elsewhere:
-    onepull-loadtest run --arm direct,onepull --nic 50Mbit --repeat 3 --out /tmp/report
-  Eight real containerds behind 200 Mbit/s links; needs root:
-    onepull-loadtest run --store containerd --image-size 256MiB
-  Your own image (made, for example, with `skopeo copy docker://… oci:my-image`):
-    onepull-loadtest run --image my-image
-
-Results: a table on standard output, and OUT/report.json and OUT/report.html (open it in a browser).
-Exit status: 0 when every pull succeeded, 1 when one failed, 2 on a usage error.";
-
-/// Flags of `run`.
+/// Flags of `node`.
 #[derive(Debug, Args)]
-#[command(after_help = RUN_EXAMPLES)]
-pub struct RunArgs {
-    /// How nodes get the image; repeat it or separate several by commas, they run one after the
-    /// other. direct: all from one registry. ideal: each from a registry of its own, the best this
-    /// machine can do. onepull: through the agent on each node.
-    #[arg(long, value_delimiter = ',', default_value = "direct,ideal,onepull")]
-    arm: Vec<Arm>,
-
-    /// Who pulls when. planned: one node first; once others can find what it has, all the others.
-    #[arg(long, default_value = "planned")]
-    pattern: PatternArg,
-
-    /// How many nodes pull.
-    #[arg(long, default_value_t = 8)]
-    nodes: u32,
-
-    /// Bytes of the generated image's layers together, as in 64MiB or 1GiB.
-    #[arg(long, default_value = "64MiB")]
-    image_size: ByteSize,
-
-    /// Layers of the generated image.
-    #[arg(long, default_value_t = 4)]
-    layers: u32,
-
-    /// An OCI layout folder to pull instead of a generated image.
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["image_size", "layers", "seed"])]
-    image: Option<PathBuf>,
-
-    /// What the generated image's content is made from; the same seed makes the same image.
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
-
-    /// A node's link, each way, as in 200Mbit or 10Gbit.
-    #[arg(long, default_value = "200Mbit")]
-    nic: LinkRate,
-
-    /// The registry's uplink [default: as --nic].
-    #[arg(long, value_name = "RATE")]
-    registry_rate: Option<LinkRate>,
-
-    /// What nodes are made of. embedded: all in this process, on loopback addresses. containerd: a
-    /// containerd and an agent process each, in a network namespace with a shaped link; needs root.
-    #[arg(long, default_value = "embedded")]
-    store: StoreArg,
-
-    /// Which containerd: 2.2, or 1.6 of Debian 12.
-    #[arg(long, default_value = "2.2", value_name = "VERSION")]
-    containerd: ContainerdArg,
-
-    /// The agent's program, for --store containerd [default: beside this program].
-    #[arg(long, value_name = "PATH")]
-    agent_bin: Option<PathBuf>,
-
-    /// How often each arm runs; figures are medians.
-    #[arg(long, default_value_t = 1, value_name = "R")]
-    repeat: u32,
-
-    /// Where reports go; images and stores are made there too, and removed afterwards.
-    #[arg(long, default_value = "out", value_name = "DIR")]
-    out: PathBuf,
-
-    /// What is printed at the end.
-    #[arg(long, default_value = "table")]
-    pub output: OutputArg,
-}
-
-/// Values of `--pattern`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum PatternArg {
-    /// One node first, then all the others.
-    Planned,
-}
-
-/// Values of `--store`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum StoreArg {
-    /// Nodes in this process.
-    Embedded,
-    /// Nodes in network namespaces.
-    Containerd,
+pub struct NodeArgs {
+    /// The address to listen on.
+    #[arg(long)]
+    pub ip: IpAddr,
+    /// The store's folder.
+    #[arg(long)]
+    pub store: PathBuf,
+    /// A peer to join through.
+    #[arg(long)]
+    pub bootstrap: Option<SocketAddr>,
 }
 
 /// Values of `--containerd`.
@@ -164,11 +103,6 @@ pub enum UsageError {
     },
 }
 
-/// containerd and Docker refuse images with more layers.
-const MOST_LAYERS: u32 = 127;
-/// More repeats than anyone has time for; a typing error.
-const MOST_REPEATS: u32 = 1000;
-
 // === impl ContainerdArg ===
 
 impl From<ContainerdArg> for Version {
@@ -177,46 +111,6 @@ impl From<ContainerdArg> for Version {
             ContainerdArg::V2_2 => Self::V2_2,
             ContainerdArg::V1_6 => Self::V1_6,
         }
-    }
-}
-
-// === impl RunArgs ===
-
-impl RunArgs {
-    /// Checks the flags against each other.
-    ///
-    /// # Errors
-    /// When a number is out of range.
-    pub fn build(&self) -> Result<RunConfig, UsageError> {
-        within("nodes", self.nodes, MOST_NODES)?;
-        within("layers", self.layers, MOST_LAYERS)?;
-        within("repeat", self.repeat, MOST_REPEATS)?;
-        let PatternArg::Planned = self.pattern;
-        let store = match self.store {
-            StoreArg::Embedded => StoreKind::Embedded,
-            StoreArg::Containerd => StoreKind::Containerd {
-                version: self.containerd.into(),
-                agent: self.agent_bin.clone().unwrap_or_else(agent_beside_this_program),
-            },
-        };
-        let image = match &self.image {
-            Some(folder) => ImageSource::Layout(folder.clone()),
-            None => ImageSource::Generated {
-                size: self.image_size,
-                layers: self.layers,
-                seed: self.seed,
-            },
-        };
-        Ok(RunConfig {
-            arms: self.arm.clone(),
-            store,
-            nodes: self.nodes,
-            image,
-            nic: self.nic,
-            registry: self.registry_rate.unwrap_or(self.nic),
-            repeats: self.repeat,
-            out: self.out.clone(),
-        })
     }
 }
 
@@ -240,35 +134,8 @@ mod tests {
 
     use super::*;
 
-    fn run_config(flags: &str) -> Result<RunConfig, UsageError> {
-        let words = ["onepull-loadtest", "run"].into_iter().chain(flags.split_whitespace());
-        let Command::Run(args) = Cli::try_parse_from(words).unwrap().command;
-        args.build()
-    }
-
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
-    }
-
-    #[test]
-    fn without_flags_all_arms_run_on_eight_nodes_behind_a_registry_as_fast_as_they() {
-        let config = run_config("").unwrap();
-        assert_eq!(config.arms, [Arm::Direct, Arm::Ideal, Arm::Onepull]);
-        assert_eq!(config.nodes, 8);
-        assert_eq!(config.registry, config.nic);
-    }
-
-    #[test]
-    fn arms_may_be_repeated_or_separated_by_commas() {
-        let config = run_config("--arm direct --arm onepull,ideal").unwrap();
-        assert_eq!(config.arms, [Arm::Direct, Arm::Onepull, Arm::Ideal]);
-    }
-
-    #[test]
-    fn numbers_out_of_range_are_refused() {
-        let error = run_config("--nodes 251").unwrap_err().to_string();
-        assert_eq!(error, "--nodes must be from 1 to 250, not 251");
-        assert!(run_config("--layers 0").is_err());
     }
 }

@@ -24,6 +24,7 @@ pub mod table;
 mod testing;
 
 pub use summary::Summary;
+pub(crate) use summary::median;
 
 /// The name and version of the format.
 pub const SCHEMA: &str = "onepull.dev/loadtest-run/v1";

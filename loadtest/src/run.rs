@@ -209,6 +209,7 @@ impl Bench<'_> {
             }
             StoreKind::Containerd { version, agent } => {
                 let (version, agent) = (*version, agent.clone());
+                let (nic, registry) = (Some(nic), Some(registry));
                 let config = ContainerdConfig { arm, nodes, nic, registry, version, agent };
                 Ok(Arc::new(ContainerdFleet::start(&config, image, self.scratch).await?))
             }

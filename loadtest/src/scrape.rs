@@ -1,9 +1,9 @@
-//! Asking an agent's admin listener.
+//! Small HTTP requests: to an agent's admin listener, and to find out whether a server is there.
 
 use std::{io, net::SocketAddr, time::Duration};
 
 use http_body_util::{BodyExt, Empty};
-use hyper::{Request, body::Bytes, client::conn::http1, header::HOST};
+use hyper::{Method, Request, body::Bytes, client::conn::http1, header::HOST};
 use hyper_util::rt::TokioIo;
 use tokio::{net::TcpStream, time::timeout};
 
@@ -15,15 +15,24 @@ const DEADLINE: Duration = Duration::from_secs(5);
 /// # Errors
 /// When there is no answer within 5 s.
 pub async fn get(address: SocketAddr, path: &str) -> io::Result<(u16, String)> {
-    let answer = timeout(DEADLINE, ask(address, path)).await;
+    let answer = timeout(DEADLINE, ask(address, Method::GET, path)).await;
     answer.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
 }
 
-async fn ask(address: SocketAddr, path: &str) -> io::Result<(u16, String)> {
+/// The status that a HEAD of `http://address/path` answers with.
+///
+/// # Errors
+/// When there is no answer within 5 s.
+pub async fn head(address: SocketAddr, path: &str) -> io::Result<u16> {
+    let answer = timeout(DEADLINE, ask(address, Method::HEAD, path)).await;
+    answer.unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into())).map(|answer| answer.0)
+}
+
+async fn ask(address: SocketAddr, method: Method, path: &str) -> io::Result<(u16, String)> {
     let stream = TcpStream::connect(address).await?;
     let handshake = http1::handshake(TokioIo::new(stream)).await;
     let (mut sender, connection) = handshake.map_err(io::Error::other)?;
-    let request = Request::get(path).header(HOST, address.to_string());
+    let request = Request::builder().method(method).uri(path).header(HOST, address.to_string());
     let request = request.body(Empty::<Bytes>::new()).map_err(io::Error::other)?;
     let exchange = async {
         let response = sender.send_request(request).await?;
@@ -39,10 +48,20 @@ async fn ask(address: SocketAddr, path: &str) -> io::Result<(u16, String)> {
     }
 }
 
-/// The value of a metric without labels in a text of the Prometheus or OpenMetrics format.
+/// The value of a metric in a text of the Prometheus or OpenMetrics format, summed over its labels;
+/// `None` when there is none of that name.
 pub fn metric(text: &str, name: &str) -> Option<f64> {
-    let line = text.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix(' '))?;
-    line.split(' ').next()?.parse().ok()
+    let series = text.lines().filter_map(|line| value(line.strip_prefix(name)?));
+    series.reduce(|sum, value| sum + value)
+}
+
+/// What follows a name: labels in braces or none, then the value.
+fn value(rest: &str) -> Option<f64> {
+    let rest = match rest.strip_prefix('{') {
+        Some(labels) => labels.rsplit_once('}')?.1,
+        None => rest,
+    };
+    rest.strip_prefix(' ')?.split(' ').next()?.parse().ok()
 }
 
 #[cfg(test)]
@@ -50,9 +69,9 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_metric_is_found_by_its_whole_name() {
-        let text = "# TYPE a gauge\na_b 1\na 2\na{x=\"y\"} 3\n# EOF\n";
-        assert_eq!(metric(text, "a"), Some(2.0));
+    fn a_metric_is_found_by_its_whole_name_and_summed_over_its_labels() {
+        let text = "# TYPE a gauge\na_b 1\na 2\na{x=\"y } 9\"} 3\n# EOF\n";
+        assert_eq!(metric(text, "a"), Some(5.0));
         assert_eq!(metric(text, "a_b"), Some(1.0));
         assert_eq!(metric(text, "b"), None);
     }

@@ -17,6 +17,7 @@ use super::{Account, Fleet, FleetError, Meter};
 use crate::{
     arm::Arm,
     image::Image,
+    origin::TAG,
     report::{Flow, REGISTRY},
     transfers::Transfers,
     units::LinkRate,
@@ -27,6 +28,7 @@ mod agent;
 mod hosts;
 mod node;
 mod origin;
+mod probe;
 
 use agent::Agent;
 use node::Node;
@@ -39,10 +41,10 @@ pub struct ContainerdConfig {
     pub arm: Arm,
     /// How many there are.
     pub nodes: u32,
-    /// A node's link, each way.
-    pub nic: LinkRate,
-    /// The uplink of a registry.
-    pub registry: LinkRate,
+    /// A node's link, each way; `None` leaves it as fast as the machine is.
+    pub nic: Option<LinkRate>,
+    /// The uplink of a registry; `None` as for a node.
+    pub registry: Option<LinkRate>,
     /// Which containerd.
     pub version: Version,
     /// The agent's program.
@@ -83,7 +85,8 @@ impl ContainerdFleet {
         let origins = start_origins(config, &lab, &image, scratch).await?;
         let nodes = (1..=config.nodes).zip(origins.iter().cycle()).map(|(number, origin)| {
             let name = format!("node-{number}");
-            let host = lab.node(&format!("n{number}"), Shape::both(config.nic.bits_per_second()));
+            let shape = config.nic.map_or(Shape::OPEN, |nic| Shape::both(nic.bits_per_second()));
+            let host = lab.node(&format!("n{number}"), shape);
             let host = host.map_err(FleetError::setup(format!("connect {name}")))?;
             Ok((name, host, origin))
         });
@@ -125,7 +128,7 @@ impl ContainerdFleet {
         node.map(|node| node.name.as_str())
     }
 
-    fn from_registries(&self) -> Result<Vec<Flow>, FleetError> {
+    fn registry_flows(&self) -> Result<Vec<Flow>, FleetError> {
         let mut flows = Vec::new();
         for origin in &self.origins {
             for (client, bytes) in origin.sent()? {
@@ -138,7 +141,7 @@ impl ContainerdFleet {
         Ok(flows)
     }
 
-    fn from_peers(&self) -> Result<Vec<Flow>, FleetError> {
+    fn peer_flows(&self) -> Result<Vec<Flow>, FleetError> {
         let transfers = Transfers::default();
         for agent in self.nodes.iter().filter_map(|node| node.agent.as_ref()) {
             agent.read_transfers(&transfers)?;
@@ -180,7 +183,7 @@ async fn start_origins(
         origins.push(Origin::start(lab, number, config.registry, scratch).await?);
         if number == 1 {
             // They share a storage folder, which outlives them: one push is enough for all.
-            origins[0].push(image).await?;
+            origins[0].push(image, TAG).await?;
         }
     }
     Ok(origins)
@@ -204,7 +207,7 @@ impl Fleet for ContainerdFleet {
     }
 
     async fn pull(&self, node: usize) -> Result<(), FleetError> {
-        self.nodes[node].pull().await
+        self.nodes[node].pull(TAG).await
     }
 
     async fn findable(&self, node: usize) -> Result<(), FleetError> {
@@ -228,8 +231,8 @@ impl Fleet for ContainerdFleet {
 
     async fn finish(&self) -> Result<Account, FleetError> {
         let lacking = join_all(self.nodes.iter().map(|node| node.lacks(&self.image))).await;
-        let mut flows = self.from_registries()?;
-        flows.extend(self.from_peers()?);
+        let mut flows = self.registry_flows()?;
+        flows.extend(self.peer_flows()?);
         Ok(Account { flows, lacking })
     }
 }

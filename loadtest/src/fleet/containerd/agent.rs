@@ -29,6 +29,8 @@ const READY_LIMIT: Duration = Duration::from_secs(60);
 const ANNOUNCE_LIMIT: Duration = Duration::from_secs(60);
 /// Short beside an announcement, long beside the cost of asking.
 const ASK_AGAIN: Duration = Duration::from_millis(50);
+/// The agent's counters of containerd's requests.
+const REQUESTS: [&str; 2] = ["onepull_mirror_hits_total", "onepull_mirror_misses_total"];
 /// The agent's gauge of live peers.
 const PEERS: &str = "onepull_router_peers";
 /// The agent's gauge of what it announces.
@@ -134,9 +136,11 @@ impl Agent {
         Ok(())
     }
 
-    /// The process id.
-    pub(super) fn pid(&self) -> u32 {
-        self.process.pid()
+    /// Requests of containerd that it has answered so far, with a blob or with a 404.
+    pub(super) async fn requests(&self, host: &Host) -> Option<f64> {
+        let (_, text) = ask(host, self.admin, "/metrics").await?;
+        let counters = REQUESTS.map(|name| scrape::metric(&text, name));
+        Some(counters.into_iter().flatten().sum())
     }
 }
 

@@ -8,7 +8,10 @@ use onepull_testbed::Registry;
 pub(super) fn write_plain(hosts_dir: &Path, registry: &Registry) -> io::Result<()> {
     let folder = hosts_dir.join(registry.name());
     fs::create_dir_all(&folder)?;
-    // containerd 1.6 uses a plain-HTTP server only when it has a table of its own.
-    let text = format!("server = {url:?}\n\n[host.{url:?}]\n", url = registry.url());
-    fs::write(folder.join("hosts.toml"), text)
+    fs::write(folder.join("hosts.toml"), plain(registry))
+}
+
+/// Its text. containerd 1.6 uses a plain-HTTP server only when it has a table of its own.
+pub(super) fn plain(registry: &Registry) -> String {
+    format!("server = {url:?}\n\n[host.{url:?}]\n", url = registry.url())
 }

@@ -21,8 +21,8 @@ pub(super) struct Node {
     pub(super) hosts_dir: PathBuf,
     /// The registry's URL.
     pub(super) registry: String,
-    /// The image by its tag.
-    reference: String,
+    /// What the registry's images are called, without a tag.
+    repository: String,
 }
 
 // === impl Node ===
@@ -46,31 +46,25 @@ impl Node {
         let containerd = Containerd::start(version, options).await;
         let containerd =
             containerd.map_err(FleetError::setup(format!("start containerd on {name}")))?;
-        let (registry, reference) = (origin.registry.url(), origin.reference());
-        Ok(Self { name, agent: None, containerd, host, hosts_dir, registry, reference })
+        let (registry, repository) = (origin.registry.url(), origin.repository());
+        Ok(Self { name, agent: None, containerd, host, hosts_dir, registry, repository })
     }
 
-    /// Pulls the image by its tag, as the kubelet does.
-    pub(super) async fn pull(&self) -> Result<(), FleetError> {
+    /// Pulls an image by its tag, as the kubelet does.
+    pub(super) async fn pull(&self, tag: &str) -> Result<(), FleetError> {
+        let reference = format!("{}:{tag}", self.repository);
         let failed = |error: anyhow::Error| FleetError::Pull {
             node: self.name.clone(),
             source: error.into(),
         };
         let mut cri = self.containerd.cri().await.map_err(failed)?;
-        match timeout(PULL_DEADLINE, cri.pull(&self.reference)).await {
+        match timeout(PULL_DEADLINE, cri.pull(&reference)).await {
             Ok(pulled) => pulled.map(|_| ()).map_err(failed),
             Err(_) => Err(FleetError::Late {
                 what: format!("{} did not finish its pull", self.name),
                 seconds: PULL_DEADLINE.as_secs(),
             }),
         }
-    }
-
-    /// Removes the image and what only it needs, so that the next pull starts from nothing.
-    pub(super) async fn forget(&self) -> Result<(), FleetError> {
-        let failed = || FleetError::setup(format!("remove the image from {}", self.name));
-        let mut cri = self.containerd.cri().await.map_err(failed())?;
-        cri.remove(&self.reference).await.map_err(failed())
     }
 
     /// What it lacks of the image, after hashing every blob again.

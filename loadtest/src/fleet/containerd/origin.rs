@@ -5,11 +5,7 @@ use std::{collections::BTreeMap, fs, net::IpAddr, path::Path};
 use onepull_testbed::{Host, Lab, Registry, Shape, registry};
 
 use super::{FleetError, access};
-use crate::{
-    image::Image,
-    origin::{REPOSITORY, TAG},
-    units::LinkRate,
-};
+use crate::{image::Image, origin::REPOSITORY, units::LinkRate};
 
 /// A registry. Fields are in the order in which they have to go.
 pub(super) struct Origin {
@@ -20,24 +16,14 @@ pub(super) struct Origin {
 // === impl Origin ===
 
 impl Origin {
-    /// Starts one whose uplink has the given rate; its storage below `scratch` is kept for the next.
+    /// Starts one with the given uplink; its storage below `scratch` is kept for the next.
     pub(super) async fn start(
         lab: &Lab,
         number: u32,
-        uplink: LinkRate,
+        uplink: Option<LinkRate>,
         scratch: &Path,
     ) -> Result<Self, FleetError> {
-        let shape = Shape { up: Some(uplink.bits_per_second()), down: None };
-        Self::start_shaped(lab, number, shape, scratch).await
-    }
-
-    /// As [`Origin::start`], with any shape.
-    pub(super) async fn start_shaped(
-        lab: &Lab,
-        number: u32,
-        shape: Shape,
-        scratch: &Path,
-    ) -> Result<Self, FleetError> {
+        let shape = Shape { up: uplink.map(LinkRate::bits_per_second), down: None };
         let host = lab.node(&format!("registry{number}"), shape);
         let host = host.map_err(FleetError::setup("connect the registry"))?;
         let options = registry::Options {
@@ -51,14 +37,14 @@ impl Origin {
     }
 
     /// Fills the storage that it shares with the others.
-    pub(super) async fn push(&self, image: &Image) -> Result<(), FleetError> {
-        let pushed = self.registry.push(image.layout(), REPOSITORY, TAG).await;
+    pub(super) async fn push(&self, image: &Image, tag: &str) -> Result<(), FleetError> {
+        let pushed = self.registry.push(image.layout(), REPOSITORY, tag).await;
         pushed.map_err(FleetError::setup("push the image to the registry"))
     }
 
-    /// The image by its tag.
-    pub(super) fn reference(&self) -> String {
-        format!("{}/{REPOSITORY}:{TAG}", self.registry.name())
+    /// What its images are called, without a tag.
+    pub(super) fn repository(&self) -> String {
+        format!("{}/{REPOSITORY}", self.registry.name())
     }
 
     /// Body bytes sent to each client, from the access log.

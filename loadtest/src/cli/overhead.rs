@@ -1,0 +1,72 @@
+//! Flags of `overhead`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+use super::{ContainerdArg, OutputArg, UsageError, agent_beside_this_program, within};
+use crate::{overhead::OverheadConfig, units::ByteSize};
+
+const EXAMPLES: &str = "\
+Two nodes that hold nothing are beside the one that pulls, so the agent looks for every blob and
+finds none: the worst case. Links are not shaped. Results: a table on standard output, and
+OUT/overhead.json.";
+
+/// More pairs than anyone has time for; a typing error.
+const MOST_PAIRS: u32 = 10_000;
+/// More layers would only repeat the same.
+const MOST_LAYERS: u32 = 100;
+
+/// Flags of `overhead`.
+#[derive(Debug, Args)]
+#[command(after_help = EXAMPLES)]
+pub struct OverheadArgs {
+    /// How many pairs of pulls, one with and one without the agent.
+    #[arg(long, default_value_t = 30)]
+    pairs: u32,
+
+    /// Bytes of each image's layers together; small, so that the bytes do not hide the requests.
+    #[arg(long, default_value = "1MiB")]
+    image_size: ByteSize,
+
+    /// Layers of each image.
+    #[arg(long, default_value_t = 6)]
+    layers: u32,
+
+    /// Which containerd: 2.2, or 1.6 of Debian 12.
+    #[arg(long, default_value = "2.2", value_name = "VERSION")]
+    containerd: ContainerdArg,
+
+    /// The agent's program [default: beside this program].
+    #[arg(long, value_name = "PATH")]
+    agent_bin: Option<PathBuf>,
+
+    /// Where the report goes.
+    #[arg(long, default_value = "out", value_name = "DIR")]
+    out: PathBuf,
+
+    /// What is printed at the end.
+    #[arg(long, default_value = "table")]
+    pub output: OutputArg,
+}
+
+// === impl OverheadArgs ===
+
+impl OverheadArgs {
+    /// Checks the flags.
+    ///
+    /// # Errors
+    /// When a number is out of range.
+    pub fn build(&self) -> Result<OverheadConfig, UsageError> {
+        within("pairs", self.pairs, MOST_PAIRS)?;
+        within("layers", self.layers, MOST_LAYERS)?;
+        Ok(OverheadConfig {
+            pairs: self.pairs,
+            image_size: self.image_size,
+            layers: self.layers,
+            version: self.containerd.into(),
+            agent: self.agent_bin.clone().unwrap_or_else(agent_beside_this_program),
+            out: self.out.clone(),
+        })
+    }
+}

@@ -1,0 +1,56 @@
+//! What a measurement of single pulls needs of a fleet, beyond what a pattern does.
+
+use std::{path::PathBuf, time::Duration};
+
+use super::{ContainerdFleet, FleetError};
+use crate::image::Image;
+
+// === impl ContainerdFleet ===
+
+impl ContainerdFleet {
+    /// Adds an image to the first registry.
+    ///
+    /// # Errors
+    /// When the push fails.
+    pub async fn push(&self, image: &Image, tag: &str) -> Result<(), FleetError> {
+        match self.origins.first() {
+            Some(origin) => origin.push(image, tag).await,
+            None => Ok(()),
+        }
+    }
+
+    /// How long a node takes to pull a tag of the registry.
+    ///
+    /// # Errors
+    /// When the pull fails.
+    pub async fn time_pull(&self, node: usize, tag: &str) -> Result<Duration, FleetError> {
+        let start = tokio::time::Instant::now();
+        self.nodes[node].pull(tag).await?;
+        Ok(start.elapsed())
+    }
+
+    /// The node's `hosts.toml` for the registry.
+    pub fn hosts_toml(&self, node: usize) -> PathBuf {
+        let registry = &self.origins[0].registry;
+        self.nodes[node].hosts_dir.join(registry.name()).join("hosts.toml")
+    }
+
+    /// A `hosts.toml` that knows the registry and no mirror.
+    pub fn plain_hosts_toml(&self) -> String {
+        super::hosts::plain(&self.origins[0].registry)
+    }
+
+    /// Requests of containerd that the node's agent has answered so far.
+    ///
+    /// # Errors
+    /// When the agent does not tell.
+    pub async fn mirror_requests(&self, node: usize) -> Result<f64, FleetError> {
+        let node = &self.nodes[node];
+        let silent = || format!("the agent of {} does not show its metrics", node.name);
+        let requests = match &node.agent {
+            Some(agent) => agent.requests(&node.host).await,
+            None => None,
+        };
+        requests.ok_or_else(|| FleetError::setup("count the mirror's requests")(silent()))
+    }
+}

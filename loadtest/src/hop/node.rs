@@ -1,0 +1,51 @@
+//! A node as a process of its own, over a folder.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    path::Path,
+    sync::Arc,
+};
+
+use anyhow::Context;
+use onepull_agent::node::{Node, NodeConfig};
+use onepull_mirror::{Deadlines, store::FolderStore};
+use prometheus_client::registry::Registry;
+use serde::{Deserialize, Serialize};
+use tokio::task::spawn_blocking;
+
+/// Where a node listens, printed as one line of JSON once it does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Addresses {
+    /// Its mirror.
+    pub mirror: SocketAddr,
+    /// Its part of the DHT.
+    pub p2p: SocketAddr,
+}
+
+/// Serves `store` on free ports of `ip` until standard input ends.
+///
+/// # Errors
+/// When the folder or a port is not to be had.
+pub async fn serve(ip: IpAddr, store: &Path, bootstrap: Option<SocketAddr>) -> anyhow::Result<()> {
+    let anywhere = SocketAddr::new(ip, 0);
+    let config = NodeConfig {
+        name: ip.to_string(),
+        mirror_listen: anywhere,
+        peer_listen: anywhere,
+        p2p_listen: anywhere,
+        advertise_ip: ip,
+        bootstrap: bootstrap.map(Into::into).into_iter().collect(),
+        zone: None,
+        identity: None,
+        upload: None,
+        deadlines: Deadlines::default(),
+    };
+    let store = FolderStore::open_or_create(store).context("cannot use the store's folder")?;
+    let mut registry = Registry::default();
+    let (node, _deliveries) = Node::start(config, Arc::new(store), &mut registry).await?;
+    let addresses = Addresses { mirror: node.mirror_addr(), p2p: node.router().local_addr() };
+    println!("{}", serde_json::to_string(&addresses)?);
+    spawn_blocking(|| std::io::copy(&mut std::io::stdin(), &mut std::io::sink())).await??;
+    node.stop().await;
+    Ok(())
+}

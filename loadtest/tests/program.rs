@@ -1,0 +1,133 @@
+//! The program as a person runs it: exit status, files, and what it prints.
+
+#![allow(clippy::panic, clippy::unwrap_used, reason = "test code: a panic is the report")]
+
+use std::{
+    path::{Path, PathBuf},
+    process::{Command, Output},
+};
+
+use onepull_loadtest::{
+    hop::Hop,
+    overhead::Overhead,
+    report::{REGISTRY, Report},
+};
+use onepull_testbed::{Requirement, skip};
+
+fn loadtest(arguments: &str, out: &Path) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_onepull-loadtest"));
+    command.args(arguments.split_whitespace()).arg("--out").arg(out);
+    command.output().unwrap()
+}
+
+fn read<T: serde::de::DeserializeOwned>(path: PathBuf) -> T {
+    serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
+}
+
+/// What runs with real containerds need, or whether the test has to be skipped.
+fn skips_containerd(test: &str, containerd: Requirement) -> bool {
+    let program = Path::new(env!("CARGO_BIN_EXE_onepull-loadtest"));
+    let lab = [Requirement::Root, Requirement::Iproute, Requirement::Registry, containerd];
+    if skip(test, &lab) {
+        return true;
+    }
+    let agent = program.with_file_name("onepull-agent");
+    if !agent.is_file() {
+        // Another crate's program is not built for this one's tests.
+        println!("skipped: {test}: needs {}: cargo build -p onepull-agent", agent.display());
+    }
+    !agent.is_file()
+}
+
+#[test]
+fn a_run_prints_its_table_and_leaves_a_report_for_people_and_one_for_machines() {
+    let out = tempfile::tempdir().unwrap();
+    let flags = "run --arm direct,onepull --nodes 3 --image-size 1MiB --layers 2 --nic 1Gbit";
+    let output = loadtest(flags, out.path());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let table = String::from_utf8(output.stdout).unwrap();
+    let shown =
+        |arm, multiple| table.lines().any(|line| line.starts_with(arm) && line.contains(multiple));
+    assert!(shown("direct", "3.00x") && shown("onepull", "1.00x"), "{table}");
+    let report: Report = read(out.path().join("report.json"));
+    assert!(report.command.contains("--arm direct,onepull"), "{}", report.command);
+    assert!(out.path().join("report.html").is_file());
+    assert_eq!(std::fs::read_dir(out.path()).unwrap().count(), 2, "nothing else is left");
+}
+
+#[test]
+fn a_number_out_of_range_is_a_usage_error() {
+    let out = tempfile::tempdir().unwrap();
+    let output = loadtest("run --nodes 0", out.path());
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.starts_with("error: --nodes must be from 1 to 250, not 0\n"), "{said}");
+}
+
+#[test]
+fn an_image_that_is_not_there_is_named() {
+    let out = tempfile::tempdir().unwrap();
+    let output = loadtest("run --image /no/such/layout", out.path());
+    assert_eq!(output.status.code(), Some(1));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.contains("/no/such/layout"), "{said}");
+}
+
+#[test]
+fn real_containerds_share_one_pull() {
+    for (version, containerd) in
+        [("2.2", Requirement::Containerd22), ("1.6", Requirement::Containerd16)]
+    {
+        if skips_containerd("real_containerds_share_one_pull", containerd) {
+            continue;
+        }
+        let out = tempfile::tempdir().unwrap();
+        let flags = format!(
+            "run --store containerd --containerd {version} --arm onepull --nodes 3 --image-size 32MiB"
+        );
+        let output = loadtest(&flags, out.path());
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        let report: Report = read(out.path().join("report.json"));
+        let [run] = report.runs.as_slice() else { panic!("one run") };
+        let image = report.setup.image_bytes.bytes();
+        assert!(run.egress_bytes >= image, "{} of {image} bytes", run.egress_bytes);
+        assert!(run.egress_bytes * 100 <= image * 101, "{} of {image} bytes", run.egress_bytes);
+        for (node, from_registry) in run.nodes.iter().zip([image, 0, 0]) {
+            let mut flows = run.flows.iter().filter(|flow| flow.to == node.name);
+            let sum = |registry: bool| {
+                let flows = flows.clone().filter(|flow| (flow.from == REGISTRY) == registry);
+                flows.map(|flow| flow.bytes).sum::<u64>()
+            };
+            let (registry, peers) = (sum(true), sum(false));
+            assert_eq!((registry, registry + peers), (from_registry, image), "{:?}", flows.next());
+        }
+    }
+}
+
+#[test]
+fn the_cost_of_the_agent_is_measured_in_pairs() {
+    if skips_containerd("the_cost_of_the_agent_is_measured_in_pairs", Requirement::Containerd22) {
+        return;
+    }
+    let out = tempfile::tempdir().unwrap();
+    let output = loadtest("overhead --pairs 2 --layers 3", out.path());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let overhead: Overhead = read(out.path().join("overhead.json"));
+    assert_eq!(overhead.pairs.len(), 2);
+    // Manifest, configuration and three layers, each asked of the mirror once.
+    assert!(overhead.pairs.iter().all(|pair| pair.requests == 5.0), "{:?}", overhead.pairs);
+}
+
+#[test]
+fn one_hop_is_measured_beside_nginx_and_hashing() {
+    if skip("one_hop_is_measured_beside_nginx_and_hashing", &[Requirement::Nginx]) {
+        return;
+    }
+    let out = tempfile::tempdir().unwrap();
+    let output = loadtest("hop --size 32MiB --repeat 1", out.path());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let hop: Hop = read(out.path().join("hop.json"));
+    for cost in [hop.onepull, hop.nginx, hop.sha256] {
+        assert!(cost.gb_per_second > 0.01, "{cost:?}");
+    }
+}
