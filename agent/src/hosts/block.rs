@@ -26,7 +26,8 @@ const DIAL_TIMEOUT: &str = "200ms";
 pub(super) struct Block {
     /// `http://IP:PORT` of the mirror.
     pub(super) mirror: String,
-    /// `http://HOST` of a registry that the operator declared to speak plain HTTP.
+    /// `http://HOST` of a registry that the operator declared to speak plain HTTP. 1.6 ignores a
+    /// file that has no host table at all, but beside the mirror's `server` counts (seen, 1.6.20).
     pub(super) server: Option<String>,
     /// CA files of the folder that containerd would no longer find by itself.
     pub(super) ca: Vec<String>,
@@ -95,11 +96,6 @@ impl Block {
         lines.push(format!("[host.{}]", quoted(&self.mirror)));
         lines.push("capabilities = [\"pull\"]".into());
         lines.push(format!("dial_timeout = {}", quoted(DIAL_TIMEOUT)));
-        if let Some(server) = &self.server {
-            lines.push(String::new());
-            lines.push(format!("[host.{}]", quoted(server)));
-            lines.push("capabilities = [\"pull\", \"resolve\"]".into());
-        }
         lines
     }
 }
@@ -209,9 +205,6 @@ dial_timeout = \"200ms\"
             "[host.\"http://127.0.0.1:29900\"]",
             "capabilities = [\"pull\"]",
             "dial_timeout = \"200ms\"",
-            "",
-            "[host.\"http://reg:5000\"]",
-            "capabilities = [\"pull\", \"resolve\"]",
         ];
         assert_eq!(block.lines(), expected);
     }

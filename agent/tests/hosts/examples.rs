@@ -40,7 +40,6 @@ fn a_named_registry_gets_a_folder_and_plain_http_is_spelled_out() {
     node.install();
     let text = node.read("reg.example:5000/hosts.toml");
     assert!(text.contains("server = \"http://reg.example:5000\"\n"));
-    assert!(text.contains("[host.\"http://reg.example:5000\"]\n"));
     assert!(!node.read("ghcr.io/hosts.toml").contains("server"));
     assert!(!node.path("_default").exists());
     node.uninstall();
