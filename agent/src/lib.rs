@@ -2,6 +2,7 @@
 
 mod account;
 pub mod admin;
+pub mod check;
 pub mod cli;
 pub mod config;
 pub mod containerd;

@@ -1,0 +1,106 @@
+//! The preflight that a person runs on a node: is all set so that pulls come to the mirror?
+//!
+//! Each check is one small function that looks at one thing and says what it saw and what to do
+//! about it. Nothing is changed, apart from one pull of an image that does not exist. Every wait
+//! has a deadline, so the answer comes within a minute however sick the node is.
+
+use std::{net::SocketAddr, path::PathBuf};
+
+use containerd_client::tonic::transport::Channel;
+
+use crate::{
+    containerd,
+    hosts::{HostsConfig, Registry},
+    p2p::HostPort,
+};
+
+mod admin;
+mod config_file;
+mod config_path;
+mod content;
+mod finding;
+mod hosts_files;
+mod kept_layers;
+mod peers;
+mod ports;
+mod proof;
+mod settings;
+mod version;
+mod witness;
+
+pub use finding::{Finding, Verdict, exit_status, json, table};
+
+use settings::Settings;
+
+/// What the agent on this node runs with, or will.
+#[derive(Clone, Debug)]
+pub struct CheckConfig {
+    /// containerd's socket.
+    pub containerd_socket: PathBuf,
+    /// The folder that containerd's `config_path` should name.
+    pub hosts_dir: PathBuf,
+    /// Where the agent keeps the originals of hosts files.
+    pub data_dir: PathBuf,
+    /// The registries whose pulls come to the mirror; none means all.
+    pub registries: Vec<Registry>,
+    /// Where the mirror listens.
+    pub mirror_listen: SocketAddr,
+    /// Where peers fetch.
+    pub peer_listen: SocketAddr,
+    /// Where libp2p listens.
+    pub p2p_listen: SocketAddr,
+    /// Where metrics and health are.
+    pub admin_listen: SocketAddr,
+    /// The p2p listeners of other nodes.
+    pub bootstrap: Vec<HostPort>,
+}
+
+// === impl CheckConfig ===
+
+impl CheckConfig {
+    fn hosts(&self) -> HostsConfig {
+        HostsConfig {
+            hosts_dir: self.hosts_dir.clone(),
+            data_dir: self.data_dir.clone(),
+            mirror: self.mirror_listen,
+            registries: self.registries.clone(),
+        }
+    }
+}
+
+/// Looks at everything and says what it found, in the order in which to mend it.
+pub async fn run(config: &CheckConfig) -> Vec<Finding> {
+    let agent_runs = admin::agent_runs(config.admin_listen).await;
+    let runtime = containerd::dial(&config.containerd_socket).await;
+    let mut findings = match &runtime {
+        Ok(channel) => of_runtime(config, channel).await,
+        Err(error) => vec![Finding::problem("containerd", error)],
+    };
+    findings.extend(hosts_files::check(&config.hosts()));
+    findings.extend(ports::check(config, agent_runs).await);
+    findings.extend(peers::check(&config.bootstrap).await);
+    if let Ok(channel) = runtime {
+        findings.extend(proof::check(config, &channel, agent_runs).await);
+    }
+    findings
+}
+
+async fn of_runtime(config: &CheckConfig, channel: &Channel) -> Vec<Finding> {
+    let socket = config.containerd_socket.display();
+    let mut findings = vec![Finding::ok("containerd", format!("answers on {socket}"))];
+    let (finding, version) = version::check(channel).await;
+    findings.push(finding);
+    match Settings::ask(channel, &config.containerd_socket, version).await {
+        Ok(settings) => {
+            findings.extend(config_path::check(
+                &settings,
+                &config.hosts_dir,
+                config.registries.is_empty(),
+            ));
+            findings.push(kept_layers::check(&settings));
+        }
+        Err(error) => findings.push(Finding::problem("cri", &error)),
+    }
+    findings.push(content::check(channel).await);
+    findings
+}
