@@ -8,11 +8,7 @@ use std::{net::SocketAddr, path::PathBuf};
 
 use containerd_client::tonic::transport::Channel;
 
-use crate::{
-    containerd,
-    hosts::{HostsConfig, Registry},
-    p2p::HostPort,
-};
+use crate::{containerd, hosts::HostsConfig, p2p::HostPort};
 
 mod admin;
 mod config_file;
@@ -37,14 +33,8 @@ use settings::Settings;
 pub struct CheckConfig {
     /// containerd's socket.
     pub containerd_socket: PathBuf,
-    /// The folder that containerd's `config_path` should name.
-    pub hosts_dir: PathBuf,
-    /// Where the agent keeps the originals of hosts files.
-    pub data_dir: PathBuf,
-    /// The registries whose pulls come to the mirror; none means all.
-    pub registries: Vec<Registry>,
-    /// Where the mirror listens.
-    pub mirror_listen: SocketAddr,
+    /// How it points containerd at its mirror.
+    pub hosts: HostsConfig,
     /// Where peers fetch.
     pub peer_listen: SocketAddr,
     /// Where libp2p listens.
@@ -55,19 +45,6 @@ pub struct CheckConfig {
     pub bootstrap: Vec<HostPort>,
 }
 
-// === impl CheckConfig ===
-
-impl CheckConfig {
-    fn hosts(&self) -> HostsConfig {
-        HostsConfig {
-            hosts_dir: self.hosts_dir.clone(),
-            data_dir: self.data_dir.clone(),
-            mirror: self.mirror_listen,
-            registries: self.registries.clone(),
-        }
-    }
-}
-
 /// Looks at everything and says what it found, in the order in which to mend it.
 pub async fn run(config: &CheckConfig) -> Vec<Finding> {
     let agent_runs = admin::agent_runs(config.admin_listen).await;
@@ -76,7 +53,7 @@ pub async fn run(config: &CheckConfig) -> Vec<Finding> {
         Ok(channel) => of_runtime(config, channel).await,
         Err(error) => vec![Finding::problem("containerd", error)],
     };
-    findings.extend(hosts_files::check(&config.hosts()));
+    findings.extend(hosts_files::check(&config.hosts));
     findings.extend(ports::check(config, agent_runs).await);
     findings.extend(peers::check(&config.bootstrap).await);
     if let Ok(channel) = runtime {
@@ -94,8 +71,8 @@ async fn of_runtime(config: &CheckConfig, channel: &Channel) -> Vec<Finding> {
         Ok(settings) => {
             findings.extend(config_path::check(
                 &settings,
-                &config.hosts_dir,
-                config.registries.is_empty(),
+                &config.hosts.hosts_dir,
+                config.hosts.registries.is_empty(),
             ));
             findings.push(kept_layers::check(&settings));
         }

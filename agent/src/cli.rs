@@ -10,6 +10,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::{config::Config, hosts::Registry, p2p::HostPort};
 
+mod check;
 mod log;
 mod serve;
 mod uninstall;
@@ -29,8 +30,28 @@ pub struct Cli {
 enum Command {
     /// Run the agent until it is told to stop (SIGTERM or Ctrl-C).
     Serve(Flags),
+    /// Look at this node and say what would keep the agent from helping. Changes nothing; pulls one
+    /// image that does not exist, to see whether containerd asks the mirror.
+    ///
+    /// The exit status is 0 when all is well or there are only warnings, 1 when there is a problem.
+    Check {
+        #[command(flatten)]
+        flags: Flags,
+        /// How to print the findings.
+        #[arg(long, value_enum, default_value_t, env = "ONEPULL_OUTPUT")]
+        output: Output,
+    },
     /// Give containerd's hosts.toml files back as they were before the agent came.
     Uninstall(Flags),
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+enum Output {
+    /// For people.
+    #[default]
+    Table,
+    /// For machines.
+    Json,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -133,6 +154,9 @@ impl Cli {
             Command::Serve(flags) => {
                 log::init(flags.log_format)?;
                 serve::run(Config::build(flags)?).await
+            }
+            Command::Check { flags, output } => {
+                Ok(check::run(&Config::build(flags)?, output).await)
             }
             Command::Uninstall(flags) => uninstall::run(Config::build(flags)?).await,
         }

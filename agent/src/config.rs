@@ -8,7 +8,12 @@ use std::{
 use onepull_mirror::Deadlines;
 use thiserror::Error;
 
-use crate::{cli::Flags, hosts::Registry, node::NodeConfig};
+use crate::{
+    check::CheckConfig,
+    cli::Flags,
+    hosts::{HostsConfig, Registry},
+    node::NodeConfig,
+};
 
 const PEER_PORT: u16 = 29901;
 const P2P_PORT: u16 = 29902;
@@ -86,6 +91,28 @@ impl Config {
             admin_listen: flags.admin_listen,
             data_dir: flags.data_dir,
         })
+    }
+
+    /// How containerd is pointed at the mirror.
+    pub fn hosts(&self) -> HostsConfig {
+        HostsConfig {
+            hosts_dir: self.hosts_dir.clone(),
+            data_dir: self.data_dir.clone(),
+            mirror: self.node.mirror_listen,
+            registries: self.registries.clone(),
+        }
+    }
+
+    /// What the preflight looks at.
+    pub fn check(&self) -> CheckConfig {
+        CheckConfig {
+            hosts: self.hosts(),
+            containerd_socket: self.containerd_socket.clone(),
+            peer_listen: self.node.peer_listen,
+            p2p_listen: self.node.p2p_listen,
+            admin_listen: self.admin_listen,
+            bootstrap: self.node.bootstrap.clone(),
+        }
     }
 }
 

@@ -23,7 +23,7 @@ use crate::{
     admin::Admin,
     config::Config,
     containerd::{ContainerdError, ContainerdStore, Pace},
-    hosts::{self, HostsConfig},
+    hosts::{self, HostsConfig, Outcome},
     listen::{ListenError, bind},
     node::{Node, StartError},
 };
@@ -112,16 +112,14 @@ fn readiness(store: &ContainerdStore, router: &impl Router) -> Result<(), String
 
 /// Puts the mirror into hosts.toml. When that fails the agent still serves its peers.
 async fn point_containerd_here(config: &Config, mirror: SocketAddr) {
-    let hosts = HostsConfig {
-        hosts_dir: config.hosts_dir.clone(),
-        data_dir: config.data_dir.clone(),
-        mirror,
-        registries: config.registries.clone(),
-    };
+    let hosts = HostsConfig { mirror, ..config.hosts() };
     match spawn_blocking(move || hosts::install(&hosts)).await {
         Ok(Ok(report)) => {
             for file in &report.files {
-                info!("{file}");
+                match file.outcome {
+                    Outcome::Refused(_) => warn!("{file}"),
+                    _ => info!("{file}"),
+                }
             }
         }
         Ok(Err(error)) => error!("containerd was not pointed at this mirror: {error}"),

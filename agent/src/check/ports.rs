@@ -10,7 +10,7 @@ const NAME: &str = "ports";
 
 pub(super) async fn check(config: &CheckConfig, agent_runs: bool) -> Vec<Finding> {
     let wanted = [
-        ("--mirror-listen", config.mirror_listen),
+        ("--mirror-listen", config.hosts.mirror),
         ("--peer-listen", config.peer_listen),
         ("--p2p-listen", config.p2p_listen),
         ("--admin-listen", config.admin_listen),

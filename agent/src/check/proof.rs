@@ -29,19 +29,19 @@ pub(super) async fn check(
     channel: &Channel,
     agent_runs: bool,
 ) -> Vec<Finding> {
-    let mut registries: Vec<_> = config.registries.iter().map(|r| r.authority()).collect();
+    let mut registries: Vec<_> = config.hosts.registries.iter().map(|r| r.authority()).collect();
     if registries.is_empty() {
         registries.push(NO_REGISTRY);
     }
     let mut findings = Vec::new();
     for registry in registries {
         let image = format!("{registry}/{PROBE_REPOSITORY}@{}", random_digest());
-        let called = Witness::call(config.mirror_listen, config.admin_listen, agent_runs).await;
+        let called = Witness::call(config.hosts.mirror, config.admin_listen, agent_runs).await;
         findings.push(match called {
             Ok(witness) => judge(registry, Box::pin(witnessed(channel, image, witness)).await),
             Err(error) => Finding::warning(
                 NAME,
-                format!("nobody could watch {}: {error}", config.mirror_listen),
+                format!("nobody could watch {}: {error}", config.hosts.mirror),
                 "free the port, see above, and check again",
             ),
         });

@@ -4,21 +4,12 @@ use std::process::ExitCode;
 
 use tokio::task::spawn_blocking;
 
-use crate::{
-    config::Config,
-    hosts::{self, HostsConfig},
-};
+use crate::{config::Config, hosts};
 
+/// Fails when a file could not be given back: nobody should think that it was.
 pub(super) async fn run(config: Config) -> anyhow::Result<ExitCode> {
-    let hosts = HostsConfig {
-        hosts_dir: config.hosts_dir,
-        data_dir: config.data_dir,
-        mirror: config.node.mirror_listen,
-        registries: config.registries,
-    };
-    let report = spawn_blocking(move || hosts::uninstall(&hosts)).await??;
-    for file in &report.files {
-        println!("{file}");
-    }
-    Ok(ExitCode::SUCCESS)
+    let report = spawn_blocking(move || hosts::uninstall(&config.hosts())).await??;
+    print!("{report}");
+    let complete = report.refused().next().is_none();
+    Ok(if complete { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }

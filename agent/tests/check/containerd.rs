@@ -45,8 +45,11 @@ async fn a_config_path_elsewhere_is_found_and_proven() {
         let node =
             Node::with(version, |node, options| options.hosts_dir = Some(elsewhere(node))).await;
         let complaints = node.complaints().await;
-        let what =
-            format!("{}, not {}", elsewhere(&node).display(), node.config.hosts_dir.display());
+        let what = format!(
+            "{}, not {}",
+            elsewhere(&node).display(),
+            node.config.hosts.hosts_dir.display()
+        );
         assert_eq!(complaints[0], (Verdict::Problem, "config_path", what));
         assert_eq!((complaints[1].0, complaints[1].1), (Verdict::Problem, "proof"));
     }

@@ -34,16 +34,18 @@ impl Node {
         let ports: Vec<SocketAddr> = held.iter().map(|l| l.local_addr().unwrap()).collect();
         let config = CheckConfig {
             containerd_socket: root.path().join("none.sock"),
-            hosts_dir: root.path().join("certs.d"),
-            data_dir: root.path().join("data"),
-            registries: Vec::new(),
-            mirror_listen: ports[0],
+            hosts: HostsConfig {
+                hosts_dir: root.path().join("certs.d"),
+                data_dir: root.path().join("data"),
+                registries: Vec::new(),
+                mirror: ports[0],
+            },
             peer_listen: ports[1],
             p2p_listen: ports[2],
             admin_listen: ports[3],
             bootstrap: Vec::new(),
         };
-        fs::create_dir(&config.hosts_dir).unwrap();
+        fs::create_dir(&config.hosts.hosts_dir).unwrap();
         Self { root, config, containerd: None, without_cri: None }
     }
 
@@ -59,7 +61,7 @@ impl Node {
     ) -> Self {
         let mut node = Self::bare();
         let mut options =
-            Options { hosts_dir: Some(node.config.hosts_dir.clone()), ..Options::default() };
+            Options { hosts_dir: Some(node.config.hosts.hosts_dir.clone()), ..Options::default() };
         change(&node, &mut options);
         let containerd = Containerd::start(version, options).await.unwrap();
         node.config.containerd_socket = containerd.socket();
@@ -89,17 +91,11 @@ impl Node {
 
     /// Writes the hosts files, as the agent does when it starts.
     pub(crate) fn install(&self) {
-        let config = HostsConfig {
-            hosts_dir: self.config.hosts_dir.clone(),
-            data_dir: self.config.data_dir.clone(),
-            mirror: self.config.mirror_listen,
-            registries: self.config.registries.clone(),
-        };
-        assert_eq!(install(&config).unwrap().refused().count(), 0);
+        assert_eq!(install(&self.config.hosts).unwrap().refused().count(), 0);
     }
 
     pub(crate) fn hosts_file(&self, registry: &str) -> PathBuf {
-        self.config.hosts_dir.join(registry).join("hosts.toml")
+        self.config.hosts.hosts_dir.join(registry).join("hosts.toml")
     }
 
     pub(crate) async fn check(&self) -> Vec<Finding> {

@@ -30,7 +30,7 @@ async fn hosts_files_that_name_another_address_are_found_and_disproven() {
         let node = Node::healthy(version).await;
         let file = node.hosts_file("_default");
         let text = fs::read_to_string(&file).unwrap();
-        let here = node.config.mirror_listen.to_string();
+        let here = node.config.hosts.mirror.to_string();
         fs::write(&file, text.replace(&here, "127.0.0.1:1")).unwrap();
         let complaints = node.complaints().await;
         let seen: Vec<_> = complaints.iter().map(|(verdict, name, _)| (*verdict, *name)).collect();
@@ -42,7 +42,7 @@ async fn hosts_files_that_name_another_address_are_found_and_disproven() {
 async fn hosts_files_that_are_missing_are_found_and_disproven() {
     for version in releases("hosts_files_that_are_missing_are_found_and_disproven") {
         let node = Node::healthy(version).await;
-        fs::remove_dir_all(node.config.hosts_dir.join("_default")).unwrap();
+        fs::remove_dir_all(node.config.hosts.hosts_dir.join("_default")).unwrap();
         let complaints = node.complaints().await;
         let seen: Vec<_> = complaints.iter().map(|(verdict, name, _)| (*verdict, *name)).collect();
         assert_eq!(seen, [(Verdict::Problem, "hosts.toml"), (Verdict::Problem, "proof")]);
@@ -53,7 +53,7 @@ async fn hosts_files_that_are_missing_are_found_and_disproven() {
 async fn a_folder_of_a_registry_s_own_that_bypasses_the_mirror_is_found() {
     for version in releases("a_folder_of_a_registry_s_own_that_bypasses_the_mirror_is_found") {
         let node = Node::healthy(version).await;
-        fs::create_dir(node.config.hosts_dir.join("ghcr.io")).unwrap();
+        fs::create_dir(node.config.hosts.hosts_dir.join("ghcr.io")).unwrap();
         let file = node.hosts_file("ghcr.io");
         let what =
             format!("{} does not name the mirror: pulls from there go past it", file.display());
@@ -65,10 +65,10 @@ async fn a_folder_of_a_registry_s_own_that_bypasses_the_mirror_is_found() {
 async fn each_named_registry_is_proven_for_itself() {
     for version in releases("each_named_registry_is_proven_for_itself") {
         let mut node = Node::healthy(version).await;
-        fs::remove_dir_all(node.config.hosts_dir.join("_default")).unwrap();
+        fs::remove_dir_all(node.config.hosts.hosts_dir.join("_default")).unwrap();
         // Nothing listens at either; the first goes through the mirror all the same.
         let named = ["http://a.onepull.invalid:5000", "b.onepull.invalid"];
-        node.config.registries = named.map(|name| name.parse().unwrap()).into();
+        node.config.hosts.registries = named.map(|name| name.parse().unwrap()).into();
         node.install();
         fs::write(node.hosts_file("b.onepull.invalid"), "").unwrap();
         let findings = node.check().await;
@@ -111,7 +111,7 @@ async fn a_running_agent_is_recognised_and_its_counter_is_the_proof() {
             let node = Node::healthy(version).await;
             let probes = Arc::new(AtomicU64::new(7));
             let mut listeners = JoinSet::new();
-            for at in [node.config.mirror_listen, node.config.admin_listen] {
+            for at in [node.config.hosts.mirror, node.config.admin_listen] {
                 listeners.spawn(agent(at, Arc::clone(&probes), counts));
             }
             tokio::task::yield_now().await;
