@@ -265,3 +265,23 @@ impl std::fmt::Display for ImageSource {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_pull_that_left_something_out_has_failed_and_a_failed_one_keeps_its_reason() {
+        let node = |error: Option<&str>| NodeRun {
+            name: "node-1".into(),
+            started_seconds: 0.0,
+            seconds: 1.0,
+            error: error.map(str::to_owned),
+        };
+        let mut nodes = [node(None), node(None), node(Some("refused"))];
+        blame(&mut nodes, &[None, Some("a blob is gone".into()), Some("all is gone".into())]);
+        let errors = nodes.map(|node| node.error);
+        let silent = "the pull reported success, but a blob is gone".to_owned();
+        assert_eq!(errors, [None, Some(silent), Some("refused".into())]);
+    }
+}

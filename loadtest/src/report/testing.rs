@@ -8,6 +8,15 @@ use crate::{
     units::{ByteSize, LinkRate},
 };
 
+#[test]
+fn one_failed_pull_makes_a_failed_report() {
+    let mut report = report();
+    let failed: Vec<_> = report.failures().map(|(run, node)| (run.arm, &*node.name)).collect();
+    assert_eq!((failed, report.succeeded()), (vec![(Arm::Direct, "node-3")], false));
+    report.runs.remove(0);
+    assert!(report.succeeded());
+}
+
 const IMAGE: u64 = 10 << 20;
 
 pub(crate) fn report() -> Report {
