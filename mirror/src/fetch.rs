@@ -19,6 +19,7 @@ use crate::{
     sources::Sources, store::ByteStream,
 };
 
+mod check;
 mod pursuit;
 
 use pursuit::Pursuit;
@@ -46,7 +47,7 @@ const SIZE_LIFETIME: Duration = Duration::from_secs(3600);
 
 /// Chunks between the task that receives and the one that sends, per stream: enough to keep both
 /// busy, and all that a slow reader can hold.
-const CHUNKS_AHEAD: usize = 2;
+const CHUNKS_AHEAD: usize = 1;
 
 /// What is wanted from peers.
 #[derive(Clone, Debug)]

@@ -7,10 +7,9 @@ use futures::{StreamExt, stream::BoxStream};
 use tokio::{sync::mpsc, time::Instant};
 use tracing::{debug, info, warn};
 
-use super::{FetchError, Shared, Want};
+use super::{FetchError, Shared, Want, check::Check};
 use crate::{
     Digest, Peer,
-    digest::Verifier,
     metrics::Origin,
     peer::client::{PeerError, PeerStream},
 };
@@ -28,7 +27,7 @@ pub(super) struct Pursuit {
     /// One past the last wanted byte and the blob's size, once a parent said so.
     ends: Option<Ends>,
     /// For a blob that is wanted whole.
-    verifier: Option<Verifier>,
+    check: Option<Check>,
     parents: BoxStream<'static, Peer>,
     parent: Option<Parent>,
     fruitless: u32,
@@ -57,7 +56,7 @@ impl Pursuit {
         Self {
             at: want.first,
             ends: None,
-            verifier: whole.then(|| Verifier::new(want.digest)),
+            check: whole.then(|| Check::new(want.digest)),
             parents: shared.sources.parents(&want.digest),
             parent: None,
             fruitless: 0,
@@ -69,7 +68,7 @@ impl Pursuit {
 
     /// Whether the bytes are compared with the digest: only those of a whole blob can be.
     pub(super) fn is_checked(&self) -> bool {
-        self.verifier.is_some()
+        self.check.is_some()
     }
 
     /// The first bytes and the size of the blob.
@@ -105,14 +104,14 @@ impl Pursuit {
         loop {
             if self.ends.is_some_and(|ends| self.at >= ends.end) {
                 self.leave_parent();
-                return if self.is_right() { Ok(None) } else { Err(self.mismatch()) };
+                return if self.is_right().await { Ok(None) } else { Err(self.mismatch()) };
             }
             let Some(parent) = &mut self.parent else {
                 self.parent = Some(self.next_parent().await?);
                 continue;
             };
             match parent.stream.next().await {
-                Ok(Some(bytes)) => return self.take(bytes).map(Some),
+                Ok(Some(bytes)) => return self.take(bytes).await.map(Some),
                 Ok(None) => self.lose_parent(&PeerError::WrongAnswer),
                 Err(error) => self.lose_parent(&error),
             }
@@ -120,7 +119,7 @@ impl Pursuit {
     }
 
     /// Accounts for bytes that came. The last piece passes only if the whole is right.
-    fn take(&mut self, mut bytes: Bytes) -> Result<Bytes, FetchError> {
+    async fn take(&mut self, mut bytes: Bytes) -> Result<Bytes, FetchError> {
         if let Some(ends) = self.ends {
             bytes.truncate(usize::try_from(ends.end - self.at).unwrap_or(usize::MAX));
         }
@@ -132,15 +131,18 @@ impl Pursuit {
             }
             parent.sent += bytes.len() as u64;
         }
-        if let Some(verifier) = &mut self.verifier {
-            verifier.update(&bytes);
+        if let Some(check) = &mut self.check {
+            check.update(bytes.clone()).await;
         }
         let last = self.ends.is_some_and(|ends| self.at >= ends.end);
-        if last && !self.is_right() { Err(self.mismatch()) } else { Ok(bytes) }
+        if last && !self.is_right().await { Err(self.mismatch()) } else { Ok(bytes) }
     }
 
-    fn is_right(&self) -> bool {
-        self.verifier.clone().is_none_or(Verifier::matches)
+    async fn is_right(&mut self) -> bool {
+        match &mut self.check {
+            Some(check) => check.matches().await,
+            None => true,
+        }
     }
 
     fn mismatch(&mut self) -> FetchError {

@@ -14,13 +14,13 @@ use thiserror::Error;
 use tokio::time::{Duration, error::Elapsed, timeout};
 
 use super::path;
-use crate::{Digest, Peer, deadlines::Deadlines};
+use crate::{Digest, Peer, deadlines::Deadlines, store::READ_CHUNK};
 
 /// Idle connections kept per peer: a runtime fetches three layers at once.
 const IDLE_PER_PEER: usize = 4;
 
-/// Receive buffer of a connection. Large pieces make hashing and forwarding cheap.
-const READ_BUFFER: usize = 512 * 1024;
+/// Receive buffer of a connection. As large as what the peer sends at a time, for the same reason.
+const READ_BUFFER: usize = READ_CHUNK;
 
 /// Asks peers over pooled connections.
 #[derive(Clone, Debug)]
