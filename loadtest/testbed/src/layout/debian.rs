@@ -17,9 +17,6 @@ use crate::{
 /// Debian 12, for which the testbed's other packages are too.
 const SUITE: &str = "bookworm";
 
-/// Where the packages come from; the system's own proxy settings apply.
-const MIRROR: &str = "http://deb.debian.org/debian";
-
 /// One layer each, on top of the base: more layers together than a node downloads at once (3), a
 /// few hundred MiB unpacked, many small files.
 const LAYERS: [&[&str]; 3] = [&["build-essential"], &["git"], &["python3", "cmake"]];
@@ -76,7 +73,7 @@ impl Build {
 
     fn debootstrap(&self, root: &Path) -> Result<()> {
         let mut debootstrap = Command::new("debootstrap");
-        debootstrap.args(["--variant=minbase", SUITE]).arg(root).arg(MIRROR);
+        debootstrap.args(["--variant=minbase", SUITE]).arg(root);
         run(&mut debootstrap).context("cannot bootstrap Debian")?;
         Ok(())
     }
