@@ -130,3 +130,25 @@ async fn a_frozen_agent_on_another_node_fails_no_pull() {
     node.pull(&cluster.by_tag()).await.unwrap();
     cluster.assert_complete(&node).await;
 }
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_does_not_exist_is_reported_as_the_registry_says_it() {
+    if skip("what_does_not_exist_is_reported_as_the_registry_says_it", NEEDS) {
+        return;
+    }
+    let cluster = Cluster::start().await;
+    for version in VERSIONS {
+        let name = format!("node-{version:?}").to_lowercase().replace('_', "-");
+        let node = cluster.node(&name, version, Shape::OPEN, &[]).await;
+        let absent = format!("sha256:{}", "0".repeat(64));
+        let registry = cluster.registry.name();
+        for image in [
+            format!("{registry}/team/none:v1"),
+            format!("{registry}/team/app:none"),
+            format!("{registry}/team/app@{absent}"),
+        ] {
+            let error = format!("{:#}", node.pull(&image).await.unwrap_err());
+            assert!(error.contains("not found"), "{image}: {error}");
+        }
+    }
+}
