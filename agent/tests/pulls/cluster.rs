@@ -67,6 +67,17 @@ impl Cluster {
         Self { lab, registry, origin, image, _folder: folder }
     }
 
+    /// A seed that holds the image and is known for it, and a node on a link of `shape` beside it.
+    pub(crate) async fn with_seed(version: Version, shape: Shape) -> (Self, Node, Node) {
+        let cluster = Self::start().await;
+        let seed = cluster.node("seed", version, Shape::OPEN, &[]).await;
+        let node = cluster.node("node", version, shape, &[&seed]).await;
+        seed.pull(&cluster.by_tag()).await.unwrap();
+        cluster.assert_complete(&seed).await;
+        seed.announced(&cluster.image).await;
+        (cluster, seed, node)
+    }
+
     /// A node whose agent joins through `bootstrap`.
     pub(crate) async fn node(
         &self,

@@ -30,11 +30,7 @@ async fn a_pull_succeeds_when_its_own_agent_is_killed_in_the_middle() {
         return;
     }
     for version in VERSIONS {
-        let cluster = Cluster::start().await;
-        let seed = cluster.node("seed", version, Shape::OPEN, &[]).await;
-        let mut node = cluster.node("node", version, SLOW, &[&seed]).await;
-        seed.pull(&cluster.by_tag()).await.unwrap();
-        seed.announced(&cluster.image).await;
+        let (cluster, _seed, mut node) = Cluster::with_seed(version, SLOW).await;
 
         let (before, egress) = (node.host.traffic().unwrap().rx, cluster.egress());
         let pull = node.start_pull(cluster.by_tag()).await;
@@ -53,11 +49,7 @@ async fn a_pull_succeeds_when_all_peers_vanish_in_mid_blob() {
         return;
     }
     for version in VERSIONS {
-        let cluster = Cluster::start().await;
-        let mut seed = cluster.node("seed", version, Shape::OPEN, &[]).await;
-        let node = cluster.node("node", version, SLOW, &[&seed]).await;
-        seed.pull(&cluster.by_tag()).await.unwrap();
-        seed.announced(&cluster.image).await;
+        let (cluster, mut seed, node) = Cluster::with_seed(version, SLOW).await;
 
         let (before, egress) = (node.host.traffic().unwrap().rx, cluster.egress());
         let pull = node.start_pull(cluster.by_tag()).await;
@@ -76,11 +68,7 @@ async fn a_pull_succeeds_when_the_peer_loses_its_power() {
     if skip("a_pull_succeeds_when_the_peer_loses_its_power", NEEDS) {
         return;
     }
-    let cluster = Cluster::start().await;
-    let seed = cluster.node("seed", VERSIONS[1], Shape::OPEN, &[]).await;
-    let node = cluster.node("node", VERSIONS[1], SLOW, &[&seed]).await;
-    seed.pull(&cluster.by_tag()).await.unwrap();
-    seed.announced(&cluster.image).await;
+    let (cluster, seed, node) = Cluster::with_seed(VERSIONS[1], SLOW).await;
 
     let before = node.host.traffic().unwrap().rx;
     let pull = node.start_pull(cluster.by_tag()).await;
@@ -97,11 +85,7 @@ async fn a_corrupt_byte_on_a_peer_costs_at_most_one_attempt() {
         return;
     }
     for version in VERSIONS {
-        let cluster = Cluster::start().await;
-        let seed = cluster.node("seed", version, Shape::OPEN, &[]).await;
-        let node = cluster.node("node", version, Shape::OPEN, &[&seed]).await;
-        seed.pull(&cluster.by_tag()).await.unwrap();
-        seed.announced(&cluster.image).await;
+        let (cluster, seed, node) = Cluster::with_seed(version, Shape::OPEN).await;
         let blob = seed.containerd.blob(&cluster.large_layer().digest);
         let file = File::options().read(true).write(true).open(blob).unwrap();
         let mut byte = [0];
@@ -121,11 +105,7 @@ async fn a_frozen_agent_on_another_node_fails_no_pull() {
     if skip("a_frozen_agent_on_another_node_fails_no_pull", NEEDS) {
         return;
     }
-    let cluster = Cluster::start().await;
-    let mut seed = cluster.node("seed", VERSIONS[1], Shape::OPEN, &[]).await;
-    let node = cluster.node("node", VERSIONS[1], Shape::OPEN, &[&seed]).await;
-    seed.pull(&cluster.by_tag()).await.unwrap();
-    seed.announced(&cluster.image).await;
+    let (cluster, mut seed, node) = Cluster::with_seed(VERSIONS[1], Shape::OPEN).await;
     seed.agent.as_mut().unwrap().signal(rustix::process::Signal::STOP).unwrap();
     node.pull(&cluster.by_tag()).await.unwrap();
     cluster.assert_complete(&node).await;

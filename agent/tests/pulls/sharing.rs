@@ -13,13 +13,7 @@ async fn the_second_node_takes_no_blob_from_the_registry() {
         return;
     }
     for version in VERSIONS {
-        let cluster = Cluster::start().await;
-        let seed = cluster.node("seed", version, Shape::OPEN, &[]).await;
-        let node = cluster.node("node", version, Shape::OPEN, &[&seed]).await;
-
-        seed.pull(&cluster.by_tag()).await.unwrap();
-        cluster.assert_complete(&seed).await;
-        seed.announced(&cluster.image).await;
+        let (cluster, seed, node) = Cluster::with_seed(version, Shape::OPEN).await;
         let before = cluster.egress();
         node.pull(&cluster.by_tag()).await.unwrap();
         cluster.assert_complete(&node).await;
@@ -40,10 +34,7 @@ async fn a_restarted_agent_or_containerd_serves_again_what_the_node_holds() {
         return;
     }
     let version = VERSIONS[1];
-    let cluster = Cluster::start().await;
-    let mut seed = cluster.node("seed", version, Shape::OPEN, &[]).await;
-    let node = cluster.node("node", version, Shape::OPEN, &[&seed]).await;
-    seed.pull(&cluster.by_tag()).await.unwrap();
+    let (cluster, mut seed, node) = Cluster::with_seed(version, Shape::OPEN).await;
 
     seed.kill_agent();
     seed.start_agent(&cluster.registry.url(), &[node.host.ip()]).await;
