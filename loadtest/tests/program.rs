@@ -12,7 +12,7 @@ use onepull_loadtest::{
     overhead::Overhead,
     report::{REGISTRY, Report},
 };
-use onepull_testbed::{Requirement, skip};
+use onepull_testbed::{Requirement, layout::debian_layout, skip};
 
 fn loadtest(arguments: &str, out: &Path) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_onepull-loadtest"));
@@ -86,29 +86,42 @@ fn real_containerds_share_one_pull() {
     for (version, containerd) in
         [("2.2", Requirement::Containerd22), ("1.6", Requirement::Containerd16)]
     {
-        if skips_containerd("real_containerds_share_one_pull", containerd) {
-            continue;
+        if !skips_containerd("real_containerds_share_one_pull", containerd) {
+            eight_nodes_share_one_pull(&format!("--containerd {version} --image-size 32MiB"));
         }
-        let out = tempfile::tempdir().unwrap();
-        let flags = format!(
-            "run --store containerd --containerd {version} --arm onepull --nodes 3 --image-size 32MiB"
-        );
-        let output = loadtest(&flags, out.path());
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        let report: Report = read(out.path().join("report.json"));
-        let [run] = report.runs.as_slice() else { panic!("one run") };
-        let image = report.setup.image_bytes.bytes();
-        assert!(run.egress_bytes >= image, "{} of {image} bytes", run.egress_bytes);
-        assert!(run.egress_bytes * 100 <= image * 101, "{} of {image} bytes", run.egress_bytes);
-        for (node, from_registry) in run.nodes.iter().zip([image, 0, 0]) {
-            let mut flows = run.flows.iter().filter(|flow| flow.to == node.name);
-            let sum = |registry: bool| {
-                let flows = flows.clone().filter(|flow| (flow.from == REGISTRY) == registry);
-                flows.map(|flow| flow.bytes).sum::<u64>()
-            };
-            let (registry, peers) = (sum(true), sum(false));
-            assert_eq!((registry, registry + peers), (from_registry, image), "{:?}", flows.next());
-        }
+    }
+}
+
+#[test]
+fn real_containerds_share_a_real_image() {
+    let test = "real_containerds_share_a_real_image";
+    if skips_containerd(test, Requirement::Containerd22) || skip(test, &[Requirement::ImageTools]) {
+        return;
+    }
+    let image = debian_layout().unwrap();
+    eight_nodes_share_one_pull(&format!("--nic 1Gbit --image {}", image.path().display()));
+}
+
+/// The first node gets the image from the registry, the others from nodes, every byte once.
+fn eight_nodes_share_one_pull(flags: &str) {
+    let out = tempfile::tempdir().unwrap();
+    let flags = format!("run --store containerd --arm onepull --nodes 8 {flags}");
+    let output = loadtest(&flags, out.path());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let report: Report = read(out.path().join("report.json"));
+    let [run] = report.runs.as_slice() else { panic!("one run") };
+    let image = report.setup.image_bytes.bytes();
+    assert!(run.egress_bytes >= image, "{} of {image} bytes", run.egress_bytes);
+    assert!(run.egress_bytes * 100 <= image * 101, "{} of {image} bytes", run.egress_bytes);
+    assert_eq!(run.nodes.len(), 8);
+    for (node, from_registry) in run.nodes.iter().zip([image, 0, 0, 0, 0, 0, 0, 0]) {
+        let mut flows = run.flows.iter().filter(|flow| flow.to == node.name);
+        let sum = |registry: bool| {
+            let flows = flows.clone().filter(|flow| (flow.from == REGISTRY) == registry);
+            flows.map(|flow| flow.bytes).sum::<u64>()
+        };
+        let (registry, peers) = (sum(true), sum(false));
+        assert_eq!((registry, registry + peers), (from_registry, image), "{:?}", flows.next());
     }
 }
 
