@@ -12,7 +12,7 @@ use onepull_mirror::{
     Deadlines, Metrics, Mirror, PeerService, Router, Store, Throttle,
     announce::announce,
     mirror::{DELIVERIES_WAITING, Delivery, Parts},
-    server::{self, LOWER_EFFORT, Serving},
+    server::{self, Serving},
     sources::Lookup,
 };
 use prometheus_client::registry::Registry;
@@ -168,7 +168,7 @@ impl Node {
     }
 
     fn serve_runtime(&self, listener: TcpListener, metrics: Metrics, mirror: Mirror) {
-        let serving = Serving { traffic_class: None, metrics };
+        let serving = Serving::runtime(metrics);
         let answer = move |request| {
             let mirror = mirror.clone();
             async move { mirror.answer(request).await }
@@ -177,7 +177,7 @@ impl Node {
     }
 
     fn serve_peers(&self, listener: TcpListener, metrics: Metrics, peers: PeerService) {
-        let serving = Serving { traffic_class: Some(LOWER_EFFORT), metrics };
+        let serving = Serving::peers(metrics);
         let answer = move |request| {
             let peers = peers.clone();
             async move { peers.answer(request).await }

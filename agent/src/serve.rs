@@ -133,7 +133,7 @@ async fn serve_admin(
     metrics: Metrics,
     running: CancellationToken,
 ) {
-    let serving = Serving { traffic_class: None, metrics };
+    let serving = Serving { traffic_class: None, ..Serving::peers(metrics) };
     let answer = move |request: Request<_>| ready(admin.answer(&request));
     server::serve(listener, serving, answer, running).await;
 }

@@ -19,6 +19,10 @@ use tracing::{debug, warn};
 
 use crate::{metrics::Metrics, response::Body};
 
+mod serving;
+
+pub use serving::{LOWER_EFFORT, Serving};
+
 /// Largest request head, roughly. Go's and curl's defaults send far less; more is answered with 431.
 const LARGEST_HEAD: usize = 64 * 1024;
 
@@ -26,34 +30,14 @@ const LARGEST_HEAD: usize = 64 * 1024;
 /// idle connections after 90 s, and must be the first to do so.
 const IDLE: Duration = Duration::from_secs(120);
 
-/// Connections served at once. A node's runtime needs tens; beyond that new ones wait in the
-/// listen queue.
-const CONNECTIONS: usize = 2048;
-
-/// How long running answers may go on once the server drains.
-const DRAIN: Duration = Duration::from_secs(20);
-
-/// A dead reader is noticed after this long, and its buffers are freed.
-const UNACKNOWLEDGED: Duration = Duration::from_secs(120);
-
 /// Pause after a failed accept (too many open files, say), so that the loop does not spin.
 const AFTER_FAILURE: Duration = Duration::from_millis(100);
 
-/// The IP traffic class of peer traffic: DSCP CS1, "lower effort" (RFC 8622's predecessor), so that
-/// a node's own work goes first.
-pub const LOWER_EFFORT: u32 = 8 << 2;
-
-/// How a server treats its connections.
-#[derive(Clone, Debug)]
-pub struct Serving {
-    /// The traffic class of what is sent; `None` leaves the default.
-    pub traffic_class: Option<u32>,
-    /// Counts connections.
-    pub metrics: Metrics,
-}
-
-/// Serves `answer` on `listener` until `shutdown`, then drains: running answers may end, idle
-/// connections are closed. Returns when all are gone or the drain time is over.
+/// Serves `answer` on `listener` until `shutdown`, then drains: nobody new is let in, running
+/// answers may end, idle connections are closed. When the drain time is over, the rest is cut off.
+///
+/// # Guarantees
+/// No connection is open and no answer runs once this returns.
 pub async fn serve<A, F>(
     listener: TcpListener,
     serving: Serving,
@@ -65,35 +49,37 @@ pub async fn serve<A, F>(
 {
     let connections = TaskTracker::new();
     let graceful = GracefulShutdown::new();
-    let free = Arc::new(Semaphore::new(CONNECTIONS));
-    while let Some(accepted) = shutdown.run_until_cancelled(accept(&listener, &free)).await {
-        let (stream, slot) = match accepted {
-            Ok(accepted) => accepted,
+    let cut_off = CancellationToken::new();
+    let free = Arc::new(Semaphore::new(serving.connections));
+    while let Some(accepted) = shutdown.run_until_cancelled(listener.accept()).await {
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
             Err(error) => {
                 warn!(%error, "cannot accept connections");
                 sleep(AFTER_FAILURE).await;
                 continue;
             }
         };
+        let Ok(slot) = Arc::clone(&free).try_acquire_owned() else {
+            debug!(limit = serving.connections, "too many connections; a new one is closed");
+            continue;
+        };
         let work = connection(stream, serving.clone(), answer.clone(), graceful.watcher());
+        let work = cut_off.clone().run_until_cancelled_owned(work);
         connections.spawn(async move {
             work.await;
             drop(slot);
         });
     }
+    // Who comes from now on is refused by the kernel, and who still waits is reset: all go
+    // elsewhere at once. As long as the listener is open they would wait for an answer.
+    drop(listener);
     connections.close();
-    if timeout(DRAIN, graceful.shutdown()).await.is_err() {
+    if timeout(serving.drain, graceful.shutdown()).await.is_err() {
         warn!("some answers did not end in time and are cut off");
+        cut_off.cancel();
     }
-}
-
-type Slot = tokio::sync::OwnedSemaphorePermit;
-
-/// The next connection, once there is a slot for it.
-async fn accept(listener: &TcpListener, free: &Arc<Semaphore>) -> io::Result<(TcpStream, Slot)> {
-    let slot = Arc::clone(free).acquire_owned().await.map_err(io::Error::other)?;
-    let (stream, _) = listener.accept().await?;
-    Ok((stream, slot))
+    connections.wait().await;
 }
 
 async fn connection<A, F>(stream: TcpStream, serving: Serving, answer: A, watcher: Watcher)
@@ -101,10 +87,10 @@ where
     A: Fn(Request<Incoming>) -> F + Send + Sync + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
-    if let Err(error) = prepare(&stream, serving.traffic_class) {
+    if let Err(error) = prepare(&stream, &serving) {
         debug!(%error, "socket options not set");
     }
-    serving.metrics.connections.inc();
+    let _open = Open::new(serving.metrics);
     let service = service_fn(move |request| {
         let response = answer(request);
         async move { Ok::<_, Infallible>(response.await) }
@@ -117,16 +103,62 @@ where
     if let Err(error) = watcher.watch(connection).await {
         debug!(%error, "connection ended");
     }
-    serving.metrics.connections.dec();
 }
 
-fn prepare(stream: &TcpStream, traffic_class: Option<u32>) -> io::Result<()> {
+fn prepare(stream: &TcpStream, serving: &Serving) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let socket = SockRef::from(stream);
-    socket.set_tcp_user_timeout(Some(UNACKNOWLEDGED))?;
-    match (traffic_class, stream.local_addr()?.is_ipv4()) {
+    socket.set_tcp_user_timeout(serving.unacknowledged)?;
+
+    match (serving.traffic_class, stream.local_addr()?.is_ipv4()) {
         (None, _) => Ok(()),
         (Some(class), true) => socket.set_tos_v4(class),
         (Some(class), false) => socket.set_tclass_v6(class),
+    }
+}
+
+/// A connection in the count of open ones.
+struct Open(Metrics);
+
+// === impl Open ===
+
+impl Open {
+    fn new(metrics: Metrics) -> Self {
+        metrics.connections.inc();
+        Self(metrics)
+    }
+}
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.connections.dec();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use prometheus_client::registry::Registry;
+
+    use super::*;
+
+    /// The server's end of a new connection.
+    async fn accepted(listener: &TcpListener, from: &str) -> (TcpStream, TcpStream) {
+        let at = (from, listener.local_addr().unwrap().port());
+        let client = TcpStream::connect(at).await.unwrap();
+        (listener.accept().await.unwrap().0, client)
+    }
+
+    #[tokio::test]
+    async fn a_peer_that_takes_nothing_is_given_up_and_the_runtime_is_not() {
+        let metrics = Metrics::register(&mut Registry::default());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let given_up = async |serving: &Serving| {
+            let (stream, _client) = accepted(&listener, "127.0.0.1").await;
+            prepare(&stream, serving).unwrap();
+            SockRef::from(&stream).tcp_user_timeout().unwrap()
+        };
+        let peers = Serving::peers(metrics.clone());
+        assert_eq!(given_up(&peers).await, Some(Duration::from_secs(120)));
+        assert_eq!(given_up(&Serving::runtime(metrics)).await, None);
     }
 }

@@ -3,4 +3,5 @@
 
 mod api;
 mod faults;
+mod serving;
 mod support;

@@ -153,7 +153,7 @@ where
 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
-    let serving = Serving { traffic_class: None, metrics: metrics.clone() };
+    let serving = Serving::runtime(metrics.clone());
     TaskTracker::new().spawn(serve(listener, serving, answer, shutdown.clone()));
     address
 }
