@@ -109,8 +109,8 @@ fn prepare(stream: &TcpStream, serving: &Serving) -> io::Result<()> {
     stream.set_nodelay(true)?;
     let socket = SockRef::from(stream);
     socket.set_tcp_user_timeout(serving.unacknowledged)?;
-
-    match (serving.traffic_class, stream.local_addr()?.is_ipv4()) {
+    // On a listener for both families, IPv4 comes as mapped addresses but leaves as IPv4.
+    match (serving.traffic_class, stream.local_addr()?.ip().to_canonical().is_ipv4()) {
         (None, _) => Ok(()),
         (Some(class), true) => socket.set_tos_v4(class),
         (Some(class), false) => socket.set_tclass_v6(class),
@@ -146,6 +146,21 @@ mod tests {
         let at = (from, listener.local_addr().unwrap().port());
         let client = TcpStream::connect(at).await.unwrap();
         (listener.accept().await.unwrap().0, client)
+    }
+
+    #[tokio::test]
+    async fn peer_traffic_is_marked_in_both_families_on_one_listener() {
+        let Ok(listener) = TcpListener::bind("[::]:0").await else {
+            println!("skipped: this machine has no IPv6");
+            return;
+        };
+        let peers = Serving::peers(Metrics::register(&mut Registry::default()));
+        let (v4, _client) = accepted(&listener, "127.0.0.1").await;
+        prepare(&v4, &peers).unwrap();
+        assert_eq!(SockRef::from(&v4).tos_v4().unwrap(), LOWER_EFFORT);
+        let (v6, _client) = accepted(&listener, "::1").await;
+        prepare(&v6, &peers).unwrap();
+        assert_eq!(SockRef::from(&v6).tclass_v6().unwrap(), LOWER_EFFORT);
     }
 
     #[tokio::test]
