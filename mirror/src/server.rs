@@ -19,9 +19,12 @@ use tracing::{debug, warn};
 
 use crate::{metrics::Metrics, response::Body};
 
+mod flushed;
 mod serving;
 
 pub use serving::{LOWER_EFFORT, Serving};
+
+use flushed::{FlushedBody, FlushedIo, Waiting};
 
 /// Largest request head, roughly. Go's and curl's defaults send far less; more is answered with 431.
 const LARGEST_HEAD: usize = 64 * 1024;
@@ -91,15 +94,17 @@ where
         debug!(%error, "socket options not set");
     }
     let _open = Open::new(serving.metrics);
+    let waiting = Waiting::default();
+    let stream = FlushedIo::new(TokioIo::new(stream), waiting.clone());
     let service = service_fn(move |request| {
-        let response = answer(request);
-        async move { Ok::<_, Infallible>(response.await) }
+        let (response, waiting) = (answer(request), waiting.clone());
+        async move { Ok::<_, Infallible>(response.await.map(|body| FlushedBody::new(body, waiting))) }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(IDLE)
         .max_buf_size(LARGEST_HEAD)
-        .serve_connection(TokioIo::new(stream), service);
+        .serve_connection(stream, service);
     if let Err(error) = watcher.watch(connection).await {
         debug!(%error, "connection ended");
     }

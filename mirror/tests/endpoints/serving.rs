@@ -1,4 +1,4 @@
-//! How the server treats connections: limits and the end.
+//! How the server treats connections: limits, broken answers, the end.
 
 use std::{io, time::Duration};
 
@@ -21,6 +21,8 @@ use tokio::{
     time::timeout,
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::support::noise;
 
 /// No step of these tests takes long; a server that hangs is to fail them.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -132,4 +134,35 @@ async fn a_connection_over_the_limit_is_closed_at_once() {
 
     sender.send(Ok(Bytes::from_static(b"abcdefghij"))).await.unwrap();
     within(reader.read_exact(&mut [0; 10])).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_came_before_a_break_arrives_and_then_the_connection_ends() {
+    let (sender, frames) = mpsc::channel(2);
+    let good = Bytes::from(noise(48 << 10, 5));
+    sender.send(Ok(good.clone())).await.unwrap();
+    sender.send(Err(io::ErrorKind::ConnectionReset.into())).await.unwrap();
+    let server = Server::start(1 << 20, frames, |serving| serving).await;
+
+    let mut reader = server.ask(0).await;
+    let mut got = Vec::new();
+    within(reader.read_to_end(&mut got)).await.unwrap();
+    assert!(got == good, "{} of {} bytes", got.len(), good.len());
+}
+
+#[tokio::test]
+async fn a_slow_reader_gets_what_came_before_a_break() {
+    let (sender, frames) = mpsc::channel(2);
+    // More than the kernel's buffers take.
+    let good = Bytes::from(noise(16 << 20, 6));
+    sender.send(Ok(good.clone())).await.unwrap();
+    let server = Server::start(64 << 20, frames, |serving| serving).await;
+    let mut reader = server.ask(0).await;
+    let tail = Bytes::from(noise(48 << 10, 7));
+    sender.send(Ok(tail.clone())).await.unwrap();
+    sender.send(Err(io::ErrorKind::ConnectionReset.into())).await.unwrap();
+
+    let mut got = Vec::new();
+    within(reader.read_to_end(&mut got)).await.unwrap();
+    assert!(got == [good, tail].concat(), "{} bytes", got.len());
 }
