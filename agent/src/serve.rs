@@ -11,9 +11,10 @@ use onepull_mirror::{
 use prometheus_client::registry::Registry;
 use thiserror::Error;
 use tokio::{
-    signal::unix::{SignalKind, signal},
+    signal::unix::{Signal, SignalKind, signal},
     sync::mpsc,
     task::spawn_blocking,
+    time::{Duration, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{error, info, warn};
@@ -27,6 +28,13 @@ use crate::{
     listen::{ListenError, bind},
     node::{Node, StartError},
 };
+
+/// How long answers of the admin listener may go on at the end; each is a few KiB.
+const ADMIN_DRAIN: Duration = Duration::from_secs(1);
+
+/// How long the agent's own tasks may go on after that. All waits together stay below the 30 s after
+/// which Kubernetes kills.
+const STOP: Duration = Duration::from_secs(2);
 
 /// Why the agent cannot run.
 #[derive(Debug, Error)]
@@ -58,7 +66,7 @@ pub enum ServeError {
 /// # Errors
 /// When a part cannot start. Once it runs, what fails is logged and tried again.
 pub async fn run(config: Config) -> Result<(), ServeError> {
-    let stop = stop_signal()?;
+    let mut signals = Signals::listen()?;
     std::fs::create_dir_all(&config.data_dir)
         .map_err(|source| ServeError::DataDir { path: config.data_dir.clone(), source })?;
     let (tasks, running) = (TaskTracker::new(), CancellationToken::new());
@@ -80,14 +88,27 @@ pub async fn run(config: Config) -> Result<(), ServeError> {
     tasks.spawn(serve_admin(admin_listener, admin.clone(), metrics, running.clone()));
     info!(node = config.node.name, mirror = %node.mirror_addr(), admin = %address, "serving");
 
-    stop.await;
+    signals.next().await;
     info!("draining");
     admin.drain();
-    node.stop().await;
-    running.cancel();
-    tasks.close();
-    tasks.wait().await;
+    let drained = async {
+        node.stop().await;
+        running.cancel();
+        tasks.close();
+        if timeout(STOP, tasks.wait()).await.is_err() {
+            warn!("some tasks did not end in time");
+        }
+    };
+    unless_told_again(drained, &mut signals).await;
     Ok(())
+}
+
+/// Stops in order, or at once when told a second time.
+async fn unless_told_again(drained: impl Future<Output = ()>, signals: &mut Signals) {
+    tokio::select! {
+        () = drained => {}
+        () = signals.next() => warn!("told again; running answers are cut off"),
+    }
 }
 
 /// What containerd held before is nobody's delivery.
@@ -133,20 +154,55 @@ async fn serve_admin(
     metrics: Metrics,
     running: CancellationToken,
 ) {
-    let serving = Serving { traffic_class: None, ..Serving::peers(metrics) };
+    let serving = Serving { traffic_class: None, drain: ADMIN_DRAIN, ..Serving::peers(metrics) };
     let answer = move |request: Request<_>| ready(admin.answer(&request));
     server::serve(listener, serving, answer, running).await;
 }
 
-/// Resolves at the first SIGTERM or Ctrl-C.
-fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
+/// What tells the process to stop: SIGTERM and Ctrl-C.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+// === impl Signals ===
+
+impl Signals {
+    /// From now on they no longer end the process by themselves.
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
+    }
+
+    /// Resolves at the next one.
+    async fn next(&mut self) {
         tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
         }
         warn!("told to stop");
-    })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+
+    use rustix::process::{self, getpid, kill_process};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_second_signal_ends_the_drain() {
+        let mut signals = Signals::listen().unwrap();
+        kill_process(getpid(), process::Signal::TERM).unwrap();
+        signals.next().await;
+        let again = async {
+            kill_process(getpid(), process::Signal::INT).unwrap();
+            pending().await
+        };
+        timeout(Duration::from_secs(10), unless_told_again(again, &mut signals)).await.unwrap();
+    }
 }
