@@ -1,6 +1,6 @@
 //! Runs the agent: puts its parts together, and takes them apart in order.
 
-use std::{future::ready, net::SocketAddr, path::PathBuf, sync::Arc};
+use std::{future::ready, path::PathBuf, sync::Arc};
 
 use hyper::Request;
 use onepull_mirror::{
@@ -13,21 +13,23 @@ use thiserror::Error;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
     sync::mpsc,
-    task::spawn_blocking,
     time::{Duration, timeout},
 };
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing::{error, info, warn};
+use tracing::{info, warn};
 
 use crate::{
     account::account,
     admin::Admin,
     config::Config,
     containerd::{ContainerdError, ContainerdStore, Pace},
-    hosts::{self, HostsConfig, Outcome},
     listen::{ListenError, bind},
     node::{Node, StartError},
 };
+
+mod pointing;
+
+use pointing::point_containerd_here;
 
 /// How long answers of the admin listener may go on at the end; each is a few KiB.
 const ADMIN_DRAIN: Duration = Duration::from_secs(1);
@@ -81,10 +83,10 @@ pub async fn run(config: Config) -> Result<(), ServeError> {
     tasks.spawn(running.clone().run_until_cancelled_owned(keep_account));
 
     let router = node.router().clone();
-    let admin = Admin::new(registry, move || readiness(&store, &router));
     let address = config.admin_listen;
     // Ready means that containerd is pointed here, so that comes first.
-    point_containerd_here(&config, node.mirror_addr()).await;
+    let pointed = point_containerd_here(&config, node.mirror_addr()).await;
+    let admin = Admin::new(registry, move || readiness(&pointed, &store, &router));
     tasks.spawn(serve_admin(admin_listener, admin.clone(), metrics, running.clone()));
     info!(node = config.node.name, mirror = %node.mirror_addr(), admin = %address, "serving");
 
@@ -121,7 +123,12 @@ async fn keep_account(
     account(store, deliveries, metrics).await;
 }
 
-fn readiness(store: &ContainerdStore, router: &impl Router) -> Result<(), String> {
+fn readiness(
+    pointed: &Result<(), String>,
+    store: &ContainerdStore,
+    router: &impl Router,
+) -> Result<(), String> {
+    pointed.clone()?;
     if !store.is_connected() {
         return Err("containerd does not answer; its socket is set by --containerd-socket".into());
     }
@@ -129,23 +136,6 @@ fn readiness(store: &ContainerdStore, router: &impl Router) -> Result<(), String
         return Err("no peer answers yet; peers are set by --bootstrap".into());
     }
     Ok(())
-}
-
-/// Puts the mirror into hosts.toml. When that fails the agent still serves its peers.
-async fn point_containerd_here(config: &Config, mirror: SocketAddr) {
-    let hosts = HostsConfig { mirror, ..config.hosts() };
-    match spawn_blocking(move || hosts::install(&hosts)).await {
-        Ok(Ok(report)) => {
-            for file in &report.files {
-                match file.outcome {
-                    Outcome::Refused(_) => warn!("{file}"),
-                    _ => info!("{file}"),
-                }
-            }
-        }
-        Ok(Err(error)) => error!("containerd was not pointed at this mirror: {error}"),
-        Err(error) => error!("containerd was not pointed at this mirror: {error}"),
-    }
 }
 
 async fn serve_admin(
@@ -193,7 +183,6 @@ mod tests {
     use rustix::process::{self, getpid, kill_process};
 
     use super::*;
-
     #[tokio::test]
     async fn a_second_signal_ends_the_drain() {
         let mut signals = Signals::listen().unwrap();
