@@ -85,7 +85,9 @@ pub enum P2pError {
     #[error("{0:?} is not a zone: use 1 to 63 letters, digits, '-', '_' and '.' (--zone)")]
     BadZone(String),
     /// Nobody could reach this node.
-    #[error("{0} is not an address that other nodes can reach (--advertise-ip)")]
+    #[error(
+        "{0} is not an address that other nodes can reach: name this node's with --advertise-ip"
+    )]
     BadAdvertise(IpAddr),
     /// There is no listener.
     #[error(transparent)]
@@ -135,7 +137,7 @@ impl P2p {
         tracker: &TaskTracker,
         cancel: CancellationToken,
     ) -> Result<Libp2pRouter, P2pError> {
-        if config.advertise.is_unspecified() || config.advertise.is_multicast() {
+        if !address::is_reachable(config.advertise) {
             return Err(P2pError::BadAdvertise(config.advertise));
         }
         let agent_version = config.agent_version()?;

@@ -23,6 +23,13 @@ pub(super) fn socket_addr(address: &Multiaddr) -> Option<SocketAddr> {
     }
 }
 
+/// Whether another node can reach `ip` when told nothing else. A link-local IPv6 address means
+/// nothing without the name of a link, which no URI can carry.
+pub(super) fn is_reachable(ip: IpAddr) -> bool {
+    let link_local = matches!(ip, IpAddr::V6(ip) if ip.is_unicast_link_local());
+    !(ip.is_unspecified() || ip.is_multicast() || link_local)
+}
+
 #[cfg(test)]
 mod tests {
     use libp2p::PeerId;
@@ -43,6 +50,16 @@ mod tests {
     fn other_kinds_of_addresses_are_not_tcp_addresses() {
         for text in ["/ip4/10.0.0.1/udp/1/quic-v1", "/dns4/node/tcp/1", "/ip4/10.0.0.1"] {
             assert_eq!(socket_addr(&text.parse().unwrap()), None);
+        }
+    }
+
+    #[test]
+    fn an_address_that_needs_more_than_itself_is_not_reachable() {
+        for text in ["0.0.0.0", "::", "224.0.0.1", "ff02::1", "fe80::1"] {
+            assert!(!is_reachable(text.parse().unwrap()), "{text}");
+        }
+        for text in ["10.0.0.1", "127.0.0.1", "fd00::1", "2001:db8::1"] {
+            assert!(is_reachable(text.parse().unwrap()), "{text}");
         }
     }
 }

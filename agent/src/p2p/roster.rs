@@ -13,7 +13,10 @@ use libp2p::{
 use onepull_mirror::{Digest, Peer};
 use tokio::time::Instant;
 
-use super::{address::socket_addr, agent_version::AgentVersion};
+use super::{
+    address::{is_reachable, socket_addr},
+    agent_version::AgentVersion,
+};
 
 /// A live peer.
 #[derive(Clone, Debug)]
@@ -124,10 +127,11 @@ pub(super) fn record_key(digest: &Digest) -> RecordKey {
 }
 
 /// Where the DHT and the peer endpoint of a onepull node are. Nodes send only their advertised
-/// address, so the first one is meant.
+/// address, so the first one that can be reached is meant.
 fn read(info: &identify::Info) -> Option<(SocketAddr, Peer)> {
     let said: AgentVersion = info.agent_version.parse().ok()?;
-    let p2p = info.listen_addrs.iter().find_map(socket_addr)?;
+    let mut listens = info.listen_addrs.iter().filter_map(socket_addr);
+    let p2p = listens.find(|at| is_reachable(at.ip()))?;
     let endpoint = SocketAddr::new(p2p.ip(), said.peer_port);
     Some((p2p, Peer { endpoint, zone: said.zone.map(String::from) }))
 }
@@ -174,6 +178,7 @@ mod tests {
         for (agent, address) in [
             ("rust-libp2p/0.48.0", "/ip4/10.0.0.1/tcp/29902"),
             ("onepull/1 peer=29901", "/ip4/10.0.0.1/udp/29902/quic-v1"),
+            ("onepull/1 peer=29901", "/ip6/fe80::1/tcp/29902"),
         ] {
             let entered =
                 roster.identified(PeerId::random(), &info(agent, address), Instant::now());
