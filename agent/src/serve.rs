@@ -27,6 +27,7 @@ use crate::{
     node::{Node, StartError},
 };
 
+mod open_files;
 mod pointing;
 
 use pointing::point_containerd_here;
@@ -69,6 +70,7 @@ pub enum ServeError {
 /// When a part cannot start. Once it runs, what fails is logged and tried again.
 pub async fn run(config: Config) -> Result<(), ServeError> {
     let mut signals = Signals::listen()?;
+    open_files::raise_limit();
     std::fs::create_dir_all(&config.data_dir)
         .map_err(|source| ServeError::DataDir { path: config.data_dir.clone(), source })?;
     let (tasks, running) = (TaskTracker::new(), CancellationToken::new());
