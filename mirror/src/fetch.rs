@@ -39,6 +39,10 @@ const BANS: usize = 4096;
 /// layers, for which a wrong peer then costs no pull.
 const CHECKED_FIRST: u64 = 1024 * 1024;
 
+/// Liars that one request meets at most before it is left to the registry. Each is banned, so this
+/// only bounds what a crowd of them can make one request cost.
+const ATTEMPTS: usize = 8;
+
 /// Sizes remembered from manifests that passed: a hundred images of forty layers.
 const SIZES: usize = 4096;
 
@@ -183,7 +187,7 @@ impl Fetcher {
     async fn start(&self, want: Want, checked_first: u64) -> Result<Start, FetchError> {
         let digest = want.digest;
         let attempts = async {
-            loop {
+            for _ in 0..ATTEMPTS {
                 let pursuit = Pursuit::new(Arc::clone(&self.0), want.clone());
                 match begin(pursuit, checked_first).await {
                     // The liar is banned by now, so the next attempt asks somebody else.
@@ -191,6 +195,7 @@ impl Fetcher {
                     result => return result,
                 }
             }
+            Err(FetchError::Mismatch(digest))
         };
         self.within_first_byte(&digest, attempts).await
     }

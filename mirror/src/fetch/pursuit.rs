@@ -96,14 +96,12 @@ impl Pursuit {
                 }
             };
         }
-        self.leave_parent();
     }
 
     /// The next bytes; `None` when all that was wanted has come and is right.
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>, FetchError> {
         loop {
             if self.ends.is_some_and(|ends| self.at >= ends.end) {
-                self.leave_parent();
                 return if self.is_right().await { Ok(None) } else { Err(self.mismatch()) };
             }
             let Some(parent) = &mut self.parent else {
@@ -146,9 +144,10 @@ impl Pursuit {
     }
 
     fn mismatch(&mut self) -> FetchError {
-        self.leave_parent();
+        // One that claimed a length of 0 sent no byte and lied all the same.
+        let silent = self.leave_parent().filter(|peer| !self.contributors.contains(peer));
         self.shared.metrics.verification_failures.inc();
-        for peer in &self.contributors {
+        for peer in self.contributors.iter().chain(&silent) {
             warn!(digest = %self.want.digest, peer = %peer.endpoint, "wrong bytes; peer banned for this blob");
             let key = (peer.endpoint, self.want.digest);
             self.shared.banned.insert(key, (), Instant::now());
@@ -221,6 +220,13 @@ impl Pursuit {
 
     fn no_source(&self) -> FetchError {
         FetchError::NoSource { digest: self.want.digest, at: self.at }
+    }
+}
+
+impl Drop for Pursuit {
+    /// However it ends (its reader may hang up before the first byte), what came is counted.
+    fn drop(&mut self) {
+        self.leave_parent();
     }
 }
 

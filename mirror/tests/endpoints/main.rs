@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "test code: a panic is the report")]
 
 mod api;
+mod evil;
 mod faults;
+mod lies;
 mod serving;
 mod support;

@@ -1,5 +1,6 @@
 //! Nodes on loopback: real sockets and HTTP, a folder store, an in-memory router; and peers that
-//! misbehave.
+//! misbehave. These are in the zone of every node and the nodes themselves in none, so that a node
+//! asks them first.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -10,7 +11,7 @@ use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use onepull_mirror::{
-    Deadlines, Digest, Metrics, Mirror, Peer, PeerService, Router,
+    Deadlines, Digest, Metrics, Mirror, Peer, PeerService, Router, Store,
     mirror::{DELIVERIES_WAITING, Delivery, Parts},
     response::Body,
     router::{MemoryNetwork, MemoryRouter},
@@ -30,6 +31,9 @@ pub(crate) const QUICK: Deadlines = Deadlines {
     stall: Duration::from_secs(1),
     first_byte: Duration::from_secs(4),
 };
+
+/// The zone that every node prefers.
+const NEAR: &str = "near";
 
 pub(crate) struct Node {
     pub(crate) mirror: SocketAddr,
@@ -52,6 +56,14 @@ pub(crate) struct Answer {
 
 impl Node {
     pub(crate) async fn start(network: &MemoryNetwork) -> Self {
+        Self::start_with(network, |store| store).await
+    }
+
+    /// A node whose mirror sees what `seen` makes of its store.
+    pub(crate) async fn start_with(
+        network: &MemoryNetwork,
+        seen: impl FnOnce(Arc<FolderStore>) -> Arc<dyn Store>,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = Arc::new(FolderStore::open_or_create(folder.path()).unwrap());
         let metrics = Metrics::register(&mut Registry::default());
@@ -63,11 +75,12 @@ impl Node {
         });
         let peer = peer.await;
         let router = network.join(Peer { endpoint: peer, zone: None });
-        let sources = Lookup::new(Arc::new(router.clone()), None, QUICK, metrics.clone());
+        let sources =
+            Lookup::new(Arc::new(router.clone()), Some(NEAR.into()), QUICK, metrics.clone());
         let (sender, deliveries) = mpsc::channel(DELIVERIES_WAITING);
         let mirror = Mirror::new(Parts {
             node: "test".into(),
-            store: store.clone(),
+            store: seen(store.clone()),
             sources: Arc::new(sources),
             deadlines: QUICK,
             metrics: metrics.clone(),
@@ -115,6 +128,13 @@ pub(crate) fn manifest(digest: &Digest) -> String {
     format!("/v2/team/app/manifests/{digest}?ns=registry.example")
 }
 
+/// Lets `duration` pass for everything in the test, at once.
+pub(crate) async fn later(duration: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(duration).await;
+    tokio::time::resume();
+}
+
 /// Bytes that no compression and no coincidence makes equal to others.
 pub(crate) fn noise(length: usize, seed: u64) -> Vec<u8> {
     let mut state = seed | 1;
@@ -139,7 +159,7 @@ where
     let metrics = Metrics::register(&mut Registry::default());
     // Never cancelled: the test's runtime ends the server.
     let endpoint = listen(&metrics, &CancellationToken::new(), answer).await;
-    network.join(Peer { endpoint, zone: None }).announce(&digest).await;
+    network.join(Peer { endpoint, zone: Some(NEAR.into()) }).announce(&digest).await;
     endpoint
 }
 
