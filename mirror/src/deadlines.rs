@@ -4,8 +4,8 @@ use std::time::Duration;
 
 /// The waits of a request that is not served from the local store.
 ///
-/// Their sum before a first byte stays below [`Deadlines::first_byte`], so no request is held
-/// without bytes for longer than that.
+/// Whatever the others add up to (peers are asked one after the other), [`Deadlines::first_byte`]
+/// ends a request that has no bytes yet.
 #[derive(Clone, Copy, Debug)]
 pub struct Deadlines {
     /// For a search while searches end by themselves. A loaded link queues 100 ms and more, so a
@@ -14,12 +14,13 @@ pub struct Deadlines {
     /// For a search after one that nobody answered in time: then nobody is likely to answer this
     /// one, and a miss must stay cheap.
     pub lookup_unanswered: Duration,
-    /// For a connection to a peer. A lost SYN is sent again after 1 s, and a saturated uplink does
-    /// lose them.
-    pub connect: Duration,
-    /// Between two pieces of a stream, the answer's head included.
+    /// For a peer's answer to begin: the connection and the head. A lost SYN is sent again after
+    /// 1 s, and a saturated uplink does lose them.
+    pub answer: Duration,
+    /// Between two pieces of a stream that has begun. Longer than [`Deadlines::answer`]: there the
+    /// next peer is nearly free, here it costs another search.
     pub stall: Duration,
-    /// From the request to its first byte, all peers together.
+    /// From the request to its first byte, all searches and peers together.
     pub first_byte: Duration,
 }
 
@@ -28,7 +29,7 @@ impl Default for Deadlines {
         Self {
             lookup: Duration::from_millis(500),
             lookup_unanswered: Duration::from_millis(10),
-            connect: Duration::from_millis(2500),
+            answer: Duration::from_millis(2000),
             stall: Duration::from_secs(5),
             first_byte: Duration::from_secs(8),
         }

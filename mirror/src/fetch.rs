@@ -10,7 +10,7 @@ use futures::{StreamExt, stream};
 use thiserror::Error;
 use tokio::{
     sync::mpsc,
-    time::{Duration, Instant, timeout},
+    time::{Duration, Instant},
 };
 use tokio_util::task::TaskTracker;
 
@@ -28,8 +28,8 @@ use pursuit::Pursuit;
 /// back-off, so that the retry meets somebody else.
 const BAN: Duration = Duration::from_secs(600);
 
-/// How long a peer that cannot be reached is left alone. Long enough that a dead node costs one
-/// connect timeout and not one for each layer.
+/// How long a peer that cannot be reached, or fell silent, is left alone. Long enough that a dead or
+/// frozen node costs one deadline and not one for each layer.
 const UNREACHABLE: Duration = Duration::from_secs(30);
 
 /// Bans remembered; more than the peers of a large cluster that can be broken at once.
@@ -61,6 +61,8 @@ pub(crate) struct Want {
     pub(crate) first: u64,
     /// One past the last byte; `None` for the blob's end.
     pub(crate) end: Option<u64>,
+    /// The size that the range was computed from, where it was: only a peer that agrees will do.
+    pub(crate) size: Option<u64>,
     /// The upstream registry, for the counters.
     pub(crate) registry: String,
 }
@@ -88,8 +90,6 @@ pub(crate) enum FetchError {
     NoSource { digest: Digest, at: u64 },
     #[error("the bytes received are not those of {0}")]
     Mismatch(Digest),
-    #[error("no peer sent a byte of {0} in time")]
-    Deadline(Digest),
     #[error("{digest} has {size} bytes, too many to be held at once")]
     TooLarge { digest: Digest, size: u64 },
 }
@@ -103,7 +103,6 @@ struct Shared {
     node: String,
     sources: Arc<dyn Sources>,
     client: PeerClient,
-    deadlines: Deadlines,
     metrics: Metrics,
     banned: Recent<(SocketAddr, Digest), ()>,
     unreachable: Recent<SocketAddr, ()>,
@@ -117,15 +116,14 @@ impl Fetcher {
     pub(crate) fn new(
         node: String,
         sources: Arc<dyn Sources>,
-        deadlines: Deadlines,
+        deadlines: &Deadlines,
         metrics: Metrics,
         tasks: TaskTracker,
     ) -> Self {
         Self(Arc::new(Shared {
             node,
             sources,
-            client: PeerClient::new(&deadlines),
-            deadlines,
+            client: PeerClient::new(deadlines),
             metrics,
             banned: Recent::new(BAN, BANS),
             unreachable: Recent::new(UNREACHABLE, BANS),
@@ -141,21 +139,26 @@ impl Fetcher {
 
     /// The size of a blob that a peer holds.
     pub(crate) async fn size(&self, digest: &Digest) -> Result<u64, FetchError> {
-        let search = async {
-            let mut parents = self.0.sources.parents(digest);
-            while let Some(peer) = parents.next().await {
-                match self.0.client.size(&peer, digest).await {
-                    Ok(size) => return Ok(size),
-                    Err(error) => self.0.report(&peer, digest, &error),
-                }
+        let mut parents = self.0.sources.parents(digest);
+        while let Some(peer) = parents.next().await {
+            if self.0.is_avoided(&peer, digest) {
+                continue;
             }
-            Err(FetchError::NoSource { digest: *digest, at: 0 })
-        };
-        self.within_first_byte(digest, search).await
+            let size = self.0.client.size(&peer, digest).await;
+            match size.and_then(|size| self.0.believable(digest, size)) {
+                Ok(size) => return Ok(size),
+                Err(error) => self.0.report(&peer, digest, &error),
+            }
+        }
+        Err(FetchError::NoSource { digest: *digest, at: 0 })
     }
 
     /// Starts streaming; returns when the first bytes are here. A small blob is here, and checked,
     /// as a whole.
+    ///
+    /// # Cancel safety
+    /// Dropping it ends the fetch. It brings no deadline of its own: the caller has one for the
+    /// whole request.
     pub(crate) async fn stream(&self, want: Want) -> Result<Fetched, FetchError> {
         match self.start(want, CHECKED_FIRST).await? {
             Start::Whole(bytes) => {
@@ -185,28 +188,15 @@ impl Fetcher {
     /// Gets the first bytes, or the whole where it has at most `checked_first` bytes. A peer with
     /// wrong bytes then costs nothing but the time to ask the next.
     async fn start(&self, want: Want, checked_first: u64) -> Result<Start, FetchError> {
-        let digest = want.digest;
-        let attempts = async {
-            for _ in 0..ATTEMPTS {
-                let pursuit = Pursuit::new(Arc::clone(&self.0), want.clone());
-                match begin(pursuit, checked_first).await {
-                    // The liar is banned by now, so the next attempt asks somebody else.
-                    Err(FetchError::Mismatch(_)) => {}
-                    result => return result,
-                }
+        for _ in 0..ATTEMPTS {
+            let pursuit = Pursuit::new(Arc::clone(&self.0), want.clone());
+            match begin(pursuit, checked_first).await {
+                // The liar is banned by now, so the next attempt asks somebody else.
+                Err(FetchError::Mismatch(_)) => {}
+                result => return result,
             }
-            Err(FetchError::Mismatch(digest))
-        };
-        self.within_first_byte(&digest, attempts).await
-    }
-
-    async fn within_first_byte<T>(
-        &self,
-        digest: &Digest,
-        work: impl Future<Output = Result<T, FetchError>>,
-    ) -> Result<T, FetchError> {
-        let deadline = self.0.deadlines.first_byte;
-        timeout(deadline, work).await.unwrap_or(Err(FetchError::Deadline(*digest)))
+        }
+        Err(FetchError::Mismatch(want.digest))
     }
 }
 

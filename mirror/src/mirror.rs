@@ -9,7 +9,7 @@ use std::sync::Arc;
 use http::{Method, Request, Response, header};
 use tokio::{
     sync::mpsc,
-    time::{Duration, Instant},
+    time::{Duration, Instant, timeout},
 };
 use tokio_util::task::TaskTracker;
 use tracing::debug;
@@ -67,7 +67,8 @@ pub struct Parts {
     pub deadlines: Deadlines,
     /// What to count.
     pub metrics: Metrics,
-    /// Told of every blob of a peer and of every miss. See [`DELIVERIES_WAITING`].
+    /// Told of every blob of a peer and of every miss that names its first byte. See
+    /// [`DELIVERIES_WAITING`].
     pub deliveries: mpsc::Sender<Delivery>,
     /// Runs the streams; close it and wait for it to drain them.
     pub tasks: TaskTracker,
@@ -80,6 +81,7 @@ pub struct Mirror(Arc<Inner>);
 struct Inner {
     store: Arc<dyn Store>,
     fetcher: Fetcher,
+    first_byte: Duration,
     metrics: Metrics,
     left_to_registry: Recent<Digest, ()>,
     deliveries: mpsc::Sender<Delivery>,
@@ -92,7 +94,8 @@ impl Mirror {
     pub fn new(parts: Parts) -> Self {
         let Parts { node, store, sources, deadlines, metrics, deliveries, tasks } = parts;
         Self(Arc::new(Inner {
-            fetcher: Fetcher::new(node, sources, deadlines, metrics.clone(), tasks),
+            fetcher: Fetcher::new(node, sources, &deadlines, metrics.clone(), tasks),
+            first_byte: deadlines.first_byte,
             store,
             metrics,
             left_to_registry: Recent::new(LEFT_TO_REGISTRY, LEFT),
@@ -140,18 +143,16 @@ impl Mirror {
         if head {
             return Err(Refusal::Undeclared(digest));
         }
-        let found = match self.0.local_manifest(&digest).await {
-            Some(bytes) => Some((bytes, Origin::local)),
-            None => self.0.peer_manifest(name, digest).await.map(|bytes| (bytes, Origin::peer)),
-        };
-        let readable = found.and_then(|(bytes, origin)| {
+        let search = async {
+            let (bytes, origin) = match self.0.local_manifest(&digest).await {
+                Some(bytes) => (bytes, Origin::local),
+                None => (self.0.peer_manifest(name, digest).await?, Origin::peer),
+            };
             let manifest = Manifest::parse(&bytes)?;
             Some((bytes, origin, manifest))
-        });
-        let Some((bytes, origin, manifest)) = readable else {
-            self.0.miss(name, digest, 0);
-            return Err(Refusal::Manifest(digest));
         };
+        let found = self.0.in_time(name, digest, Some(0), search).await;
+        let (bytes, origin, manifest) = found.ok_or(Refusal::Manifest(digest))?;
         for child in &manifest.children {
             self.0.fetcher.expect_size(child.digest, child.size);
         }
@@ -161,10 +162,14 @@ impl Mirror {
     }
 
     async fn blob_head(&self, name: &Name, digest: Digest) -> Result<Response<Body>, Refusal> {
-        let (size, origin) = match self.0.local_size(&digest).await {
-            Some(size) => (size, Origin::local),
-            None => (self.0.peer_size(name, digest).await?, Origin::peer),
+        let search = async {
+            match self.0.local_size(&digest).await {
+                Some(size) => Some((size, Origin::local)),
+                None => Some((self.0.peer_size(&digest).await?, Origin::peer)),
+            }
         };
+        let found = self.0.in_time(name, digest, None, search).await;
+        let (size, origin) = found.ok_or(Refusal::Blob(digest))?;
         self.0.hit(name, origin);
         Ok(response::blob(&digest, size, None, response::empty()))
     }
@@ -175,15 +180,37 @@ impl Mirror {
         digest: Digest,
         range: ByteRange,
     ) -> Result<Response<Body>, Refusal> {
-        if let Some(size) = self.0.local_size(&digest).await
-            && let Some(response) = self.0.local_blob(name, digest, size, range).await?
-        {
-            return Ok(response);
+        let search = async {
+            if let Some(size) = self.0.local_size(&digest).await
+                && let Some(answer) = self.0.local_blob(name, digest, size, range).await.transpose()
+            {
+                return Some(answer);
+            }
+            if self.0.left_to_registry.get(&digest, Instant::now()).is_some() {
+                return None;
+            }
+            self.0.peer_blob(name, digest, range).await.map(Ok)
+        };
+        let found = self.0.in_time(name, digest, range.first(), search).await;
+        found.unwrap_or(Err(Refusal::Blob(digest)))
+    }
+}
+
+// === impl Inner ===
+
+impl Inner {
+    /// What `search` finds within the request's deadline. Nothing is a miss.
+    async fn in_time<T>(
+        &self,
+        name: &Name,
+        digest: Digest,
+        first: Option<u64>,
+        search: impl Future<Output = Option<T>>,
+    ) -> Option<T> {
+        let found = timeout(self.first_byte, search).await.ok().flatten();
+        if found.is_none() {
+            self.miss(name, digest, first);
         }
-        if self.0.left_to_registry.get(&digest, Instant::now()).is_some() {
-            self.0.miss(name, digest, range.first().unwrap_or(0));
-            return Err(Refusal::Blob(digest));
-        }
-        self.0.peer_blob(name, digest, range).await
+        found
     }
 }

@@ -159,7 +159,7 @@ impl Pursuit {
     async fn next_parent(&mut self) -> Result<Parent, FetchError> {
         loop {
             while let Some(peer) = self.parents.next().await {
-                if self.is_avoided(&peer) {
+                if self.shared.is_avoided(&peer, &self.want.digest) {
                     continue;
                 }
                 match self.open(&peer).await {
@@ -176,23 +176,18 @@ impl Pursuit {
         }
     }
 
-    fn is_avoided(&self, peer: &Peer) -> bool {
-        let now = Instant::now();
-        self.shared.banned.get(&(peer.endpoint, self.want.digest), now).is_some()
-            || self.shared.unreachable.get(&peer.endpoint, now).is_some()
-    }
-
     async fn open(&mut self, peer: &Peer) -> Result<PeerStream, PeerError> {
         let digest = self.want.digest;
         let client = &self.shared.client;
         let stream = client.open(peer, &digest, self.at, self.want.end).await?;
-        let known = self.shared.sizes.get(&digest, Instant::now());
-        let known = self.ends.map(|ends| ends.total).or(known);
-        if known.is_some_and(|size| size != stream.total) {
-            return Err(PeerError::WrongAnswer);
+        let total = self.shared.believable(&digest, stream.total)?;
+        // One of the two is wrong, and nothing tells which.
+        let before = self.ends.map(|ends| ends.total).or(self.want.size);
+        if before.is_some_and(|before| before != total) {
+            return Err(PeerError::OtherSize);
         }
-        let end = self.want.end.unwrap_or(stream.total).min(stream.total);
-        self.ends = Some(Ends { end, total: stream.total });
+        let end = self.want.end.unwrap_or(total).min(total);
+        self.ends = Some(Ends { end, total });
         if self.at > self.want.first {
             self.shared.metrics.switches.inc();
         }
@@ -200,6 +195,10 @@ impl Pursuit {
     }
 
     fn lose_parent(&mut self, error: &PeerError) {
+        // A size is only as good as the bytes that came with it.
+        if self.at == self.want.first {
+            self.ends = None;
+        }
         if let Some(parent) = self.leave_parent() {
             self.shared.report(&parent, &self.want.digest, error);
         }
@@ -233,16 +232,32 @@ impl Drop for Pursuit {
 // === impl Shared ===
 
 impl Shared {
+    /// Whether a peer is not worth asking for the blob now.
+    pub(super) fn is_avoided(&self, peer: &Peer, digest: &Digest) -> bool {
+        let now = Instant::now();
+        self.banned.get(&(peer.endpoint, *digest), now).is_some()
+            || self.unreachable.get(&peer.endpoint, now).is_some()
+    }
+
+    /// A size that a peer told, unless a manifest knows better.
+    pub(super) fn believable(&self, digest: &Digest, size: u64) -> Result<u64, PeerError> {
+        let known = self.sizes.get(digest, Instant::now());
+        if known.is_none_or(|known| known == size) { Ok(size) } else { Err(PeerError::WrongAnswer) }
+    }
+
     /// Remembers what a failure says about a peer.
     pub(super) fn report(&self, peer: &Peer, digest: &Digest, error: &PeerError) {
         debug!(%digest, peer = %peer.endpoint, error = %error, "peer did not deliver");
         let now = Instant::now();
         match error {
-            PeerError::Connect(_) => self.unreachable.insert(peer.endpoint, (), now),
+            PeerError::Connect(_) | PeerError::Stalled(_) => {
+                self.unreachable.insert(peer.endpoint, (), now);
+            }
             PeerError::WrongAnswer => self.banned.insert((peer.endpoint, *digest), (), now),
             PeerError::Absent
             | PeerError::Status(_)
-            | PeerError::Stalled(_)
+            | PeerError::OtherSize
+            | PeerError::Closed(_)
             | PeerError::Broken(_)
             | PeerError::Request(_) => {}
         }

@@ -24,9 +24,13 @@ impl Inner {
         self.metrics.hits.get_or_create(&self.metrics.served(origin, &name.registry)).inc();
     }
 
-    pub(super) fn miss(&self, name: &Name, digest: Digest, first: u64) {
+    /// A request that was sent to the registry. Where it does not say its first byte (a HEAD, or
+    /// `bytes=-N`), it says nothing of what the runtime has either.
+    pub(super) fn miss(&self, name: &Name, digest: Digest, first: Option<u64>) {
         self.metrics.misses.get_or_create(&self.metrics.of_registry(&name.registry)).inc();
-        self.tell(name, digest, first, 0);
+        if let Some(first) = first {
+            self.tell(name, digest, first, 0);
+        }
     }
 
     pub(super) fn sent(&self, name: &Name, digest: Digest, origin: Origin, first: u64, bytes: u64) {

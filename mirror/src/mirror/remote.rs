@@ -14,27 +14,20 @@ use crate::{
     metrics::Origin,
     range::{ByteRange, Span},
     request::Name,
-    response::{self, Body, Refusal},
+    response::{self, Body},
 };
 
 impl Inner {
     pub(super) async fn peer_manifest(&self, name: &Name, digest: Digest) -> Option<Bytes> {
-        let want = Want { digest, first: 0, end: None, registry: name.registry.clone() };
-        match self.fetcher.whole(want, LARGEST_MANIFEST).await {
-            Ok(bytes) => Some(bytes),
-            Err(error) => {
-                debug!(%digest, %error, "no manifest from peers");
-                None
-            }
-        }
+        let registry = name.registry.clone();
+        let want = Want { digest, first: 0, end: None, size: None, registry };
+        let fetched = self.fetcher.whole(want, LARGEST_MANIFEST).await;
+        fetched.inspect_err(|error| debug!(%digest, %error, "no manifest from peers")).ok()
     }
 
-    pub(super) async fn peer_size(&self, name: &Name, digest: Digest) -> Result<u64, Refusal> {
-        self.fetcher.size(&digest).await.map_err(|error| {
-            debug!(%digest, %error, "no peer tells its size");
-            self.miss(name, digest, 0);
-            Refusal::Blob(digest)
-        })
+    pub(super) async fn peer_size(&self, digest: &Digest) -> Option<u64> {
+        let size = self.fetcher.size(digest).await;
+        size.inspect_err(|error| debug!(%digest, %error, "no peer tells its size")).ok()
     }
 
     /// A blob, or a range of it, from peers.
@@ -46,34 +39,30 @@ impl Inner {
         name: &Name,
         digest: Digest,
         range: ByteRange,
-    ) -> Result<Response<Body>, Refusal> {
-        let (range, first, end) = match range {
-            ByteRange::Whole | ByteRange::From(0) => (ByteRange::Whole, 0, None),
-            ByteRange::From(first) => (range, first, None),
-            ByteRange::Between(first, last) => (range, first, last.checked_add(1)),
+    ) -> Option<Response<Body>> {
+        let (range, first, end, size) = match range {
+            ByteRange::Whole | ByteRange::From(0) => (ByteRange::Whole, 0, None, None),
+            ByteRange::From(first) => (range, first, None, None),
+            ByteRange::Between(first, last) => (range, first, last.checked_add(1), None),
             // Where the last bytes start is known only with the size.
             ByteRange::Last(_) => {
-                let size = self.peer_size(name, digest).await?;
-                match range.of(size) {
-                    Span::Part(part) => (range, part.start, Some(part.end)),
-                    Span::Whole => (range, 0, None),
-                    Span::Unsatisfiable => return Err(Refusal::Range { size }),
-                }
+                let size = self.peer_size(&digest).await?;
+                let Span::Part(part) = range.of(size) else { return None };
+                (range, part.start, Some(part.end), Some(size))
             }
         };
-        let want = Want { digest, first, end, registry: name.registry.clone() };
-        let fetched = self.fetcher.stream(want).await.map_err(|error| {
-            debug!(%digest, %error, "no blob from peers");
-            self.miss(name, digest, first);
-            Refusal::Blob(digest)
-        })?;
+        let want = Want { digest, first, end, size, registry: name.registry.clone() };
+        let fetched = self.fetcher.stream(want).await;
+        let fetched =
+            fetched.inspect_err(|error| debug!(%digest, %error, "no blob from peers")).ok()?;
         let part = match range.of(fetched.total) {
             Span::Whole => None,
             Span::Part(part) => Some(part),
-            Span::Unsatisfiable => return Err(Refusal::Range { size: fetched.total }),
+            // A size is only a peer's word, so the registry decides what cannot be satisfied.
+            Span::Unsatisfiable => return None,
         };
         self.hit(name, Origin::peer);
         let bytes = self.counted(name, digest, Origin::peer, first, fetched.bytes);
-        Ok(response::blob(&digest, fetched.total, part, response::streamed(bytes)))
+        Some(response::blob(&digest, fetched.total, part, response::streamed(bytes)))
     }
 }

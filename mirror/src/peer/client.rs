@@ -26,6 +26,7 @@ const READ_BUFFER: usize = READ_CHUNK;
 #[derive(Clone, Debug)]
 pub(crate) struct PeerClient {
     http: Client<HttpConnector, Empty<Bytes>>,
+    answer: Duration,
     stall: Duration,
 }
 
@@ -49,8 +50,12 @@ pub(crate) enum PeerError {
     WrongAnswer,
     #[error("sent nothing in time")]
     Stalled(#[from] Elapsed),
-    #[error("cannot be asked")]
-    Connect(#[from] hyper_util::client::legacy::Error),
+    #[error("says another size than the peer before it")]
+    OtherSize,
+    #[error("cannot be reached")]
+    Connect(#[source] hyper_util::client::legacy::Error),
+    #[error("closed the connection instead of answering")]
+    Closed(#[source] hyper_util::client::legacy::Error),
     #[error("broke off")]
     Broken(#[from] hyper::Error),
     #[error("made no request")]
@@ -62,7 +67,7 @@ pub(crate) enum PeerError {
 impl PeerClient {
     pub(crate) fn new(deadlines: &Deadlines) -> Self {
         let mut connector = HttpConnector::new();
-        connector.set_connect_timeout(Some(deadlines.connect));
+        connector.set_connect_timeout(Some(deadlines.answer));
         connector.set_nodelay(true);
         let http = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
@@ -70,7 +75,7 @@ impl PeerClient {
             .pool_max_idle_per_host(IDLE_PER_PEER)
             .http1_max_buf_size(READ_BUFFER)
             .build(connector);
-        Self { http, stall: deadlines.stall }
+        Self { http, answer: deadlines.answer, stall: deadlines.stall }
     }
 
     /// The size of the blob, if the peer holds it.
@@ -124,12 +129,20 @@ impl PeerClient {
             let range = range.try_into().map_err(http::Error::from)?;
             request.headers_mut().insert(header::RANGE, range);
         }
-        let response = timeout(self.stall, self.http.request(request)).await??;
+        let response = timeout(self.answer, self.http.request(request)).await??;
         match response.status() {
             status if status.is_success() => Ok(response),
             StatusCode::NOT_FOUND => Err(PeerError::Absent),
             status => Err(PeerError::Status(status)),
         }
+    }
+}
+
+// === impl PeerError ===
+
+impl From<hyper_util::client::legacy::Error> for PeerError {
+    fn from(error: hyper_util::client::legacy::Error) -> Self {
+        if error.is_connect() { Self::Connect(error) } else { Self::Closed(error) }
     }
 }
 

@@ -119,6 +119,21 @@ async fn what_nobody_holds_is_left_to_the_registry() {
 }
 
 #[tokio::test]
+async fn a_miss_that_names_no_byte_tells_nothing_of_what_the_runtime_has() {
+    let mut node = Node::start(&MemoryNetwork::default()).await;
+    let digest = onepull_mirror::Digest::sha256(b"nobody has this");
+    let head = ask(node.mirror, "HEAD", &blob(&digest), &[]).await;
+    assert_eq!(head.status, StatusCode::NOT_FOUND);
+    for range in ["bytes=-5", "bytes=7-"] {
+        let answer = node.get(&blob(&digest), &[("range", range)]).await;
+        assert_eq!(answer.status, StatusCode::NOT_FOUND);
+    }
+    let told = Delivery { digest, registry: "registry.example".into(), first: 7, bytes: 0 };
+    assert_eq!(node.deliveries.recv().await, Some(told));
+    assert!(node.deliveries.is_empty());
+}
+
+#[tokio::test]
 async fn bad_requests_get_an_error_of_the_specification() {
     let node = Node::start(&MemoryNetwork::default()).await;
     for (path, status, code) in [

@@ -4,6 +4,7 @@ use std::sync::{
     Arc,
     atomic::{AtomicUsize, Ordering},
 };
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures::{StreamExt, stream};
@@ -35,6 +36,10 @@ pub(crate) fn answer(first: usize, total: usize, body: Body) -> Response<Body> {
     response.body(body).unwrap()
 }
 
+pub(crate) fn absent() -> Response<Body> {
+    Response::builder().status(StatusCode::NOT_FOUND).body(whole(Vec::new())).unwrap()
+}
+
 pub(crate) fn whole(bytes: Vec<u8>) -> Body {
     Full::from(bytes).map_err(|never| match never {}).boxed_unsync()
 }
@@ -43,10 +48,19 @@ pub(crate) fn whole(bytes: Vec<u8>) -> Body {
 pub(crate) fn broken(bytes: Vec<u8>) -> Body {
     let chunk = stream::iter([Ok(Frame::data(Bytes::from(bytes)))]);
     let gone = stream::once(async {
-        tokio::time::sleep(std::time::Duration::from_millis(20)).await;
+        tokio::time::sleep(Duration::from_millis(20)).await;
         Err(std::io::ErrorKind::ConnectionReset.into())
     });
     BodyExt::boxed_unsync(StreamBody::new(chunk.chain(gone)))
+}
+
+/// Sends a byte ten times a second, for ever.
+pub(crate) fn trickling() -> Body {
+    let bytes = stream::unfold((), |()| async {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        Some((Ok(Frame::data(Bytes::from_static(b"x"))), ()))
+    });
+    BodyExt::boxed_unsync(StreamBody::new(bytes))
 }
 
 /// Sends `bytes`, then nothing more.

@@ -1,13 +1,20 @@
 //! Peers that break off, stall, answer nonsense or nothing: the runtime gets right bytes or a clean
 //! end, and goes on from the registry.
 
+use std::sync::{
+    Arc,
+    atomic::{AtomicUsize, Ordering},
+};
+
 use crate::{
-    evil::{broken, peer_until, stalled, whole},
-    support::{Node, ask, blob, evil_peer, noise},
+    evil::{answer, broken, evil_counted, peer_until, stalled, trickling, whole},
+    support::{Node, QUICK, announce, ask, blob, evil_peer, noise},
 };
 use http::{Response, StatusCode};
-use onepull_mirror::{Digest, response::Body, router::MemoryNetwork, store::READ_CHUNK};
-use tokio::io::AsyncWriteExt;
+use onepull_mirror::{
+    Digest, metrics::Origin, response::Body, router::MemoryNetwork, store::READ_CHUNK,
+};
+use tokio::{io::AsyncWriteExt, time::Instant};
 
 #[tokio::test]
 async fn the_next_peer_goes_on_at_the_byte_where_one_broke_off() {
@@ -96,4 +103,46 @@ async fn a_reader_that_does_not_read_holds_a_bounded_part_of_the_blob() {
     // Socket buffers of three hops (up to 6 MiB each) and the chunks between them.
     let held = holder.metrics.sent_to_peers.get() - BLOB as u64;
     assert!(held < BLOB as u64 / 2, "{held} bytes are under way for a reader that reads nothing");
+}
+
+#[tokio::test]
+async fn a_frozen_peer_costs_one_deadline_and_not_one_for_each_blob() {
+    let digests = [b"a", b"b", b"c"].map(|bytes| Digest::sha256(bytes));
+    for answers in [false, true] {
+        let network = MemoryNetwork::default();
+        let node = Node::start(&network).await;
+        let asked = Arc::new(AtomicUsize::new(0));
+        let count = Arc::clone(&asked);
+        let frozen = evil_peer(&network, digests[0], move |_| {
+            count.fetch_add(1, Ordering::Relaxed);
+            async move {
+                if !answers {
+                    std::future::pending::<()>().await;
+                }
+                answer(0, 1000, stalled(Vec::new()))
+            }
+        })
+        .await;
+        for digest in digests {
+            announce(&network, frozen, digest).await;
+            assert_eq!(node.get_blob(&digest).await.status, StatusCode::NOT_FOUND);
+        }
+        assert_eq!(asked.load(Ordering::Relaxed), 1, "it answers: {answers}");
+    }
+}
+
+#[tokio::test]
+async fn a_peer_that_trickles_holds_a_request_no_longer_than_its_deadline() {
+    let network = MemoryNetwork::default();
+    let node = Node::start(&network).await;
+    let digest = Digest::sha256(b"nobody has this");
+    evil_counted(&network, digest, |_| answer(0, 1000, trickling())).await;
+
+    let start = Instant::now();
+    assert_eq!(node.get_blob(&digest).await.status, StatusCode::NOT_FOUND);
+    let held = start.elapsed();
+    assert!(held >= QUICK.first_byte && held < QUICK.first_byte * 2, "{held:?}");
+    let labels = node.metrics.served(Origin::peer, "registry.example");
+    let received = node.metrics.received.get_or_create(&labels).get();
+    assert!(received > 0, "what came is counted, though nobody got it");
 }

@@ -1,13 +1,19 @@
 //! Peers that lie: about bytes, about sizes. The liar is asked no more, the honest are.
 
-use std::{sync::atomic::Ordering, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
+    time::Duration,
+};
 
-use http::StatusCode;
+use http::{Method, StatusCode};
 use onepull_mirror::{Digest, router::MemoryNetwork, store::READ_CHUNK};
 
 use crate::{
-    evil::{answer, evil_counted, whole},
-    support::{Node, evil_peer, later, manifest, noise},
+    evil::{absent, answer, broken, evil_counted, whole},
+    support::{Node, ask, blob, evil_peer, later, manifest, noise},
 };
 
 /// How long a blob whose stream broke is left to the registry.
@@ -36,6 +42,8 @@ async fn wrong_bytes_never_complete_and_their_peer_is_not_asked_again() {
     later(LEFT_TO_REGISTRY).await;
     let answer = node.get_blob(&digest).await;
     assert!(answer.complete && answer.body == bytes);
+    let head = ask(node.mirror, "HEAD", &blob(&digest), &[]).await;
+    assert_eq!(head.status, StatusCode::OK);
     assert_eq!(asked.load(Ordering::Relaxed), 1);
 }
 
@@ -124,4 +132,81 @@ async fn a_crowd_of_liars_costs_a_bounded_number_of_questions() {
     }
     assert_eq!(node.get_blob(&digest).await.status, StatusCode::NOT_FOUND);
     assert_eq!(node.metrics.verification_failures.get(), 8);
+}
+
+#[tokio::test]
+async fn a_size_that_no_byte_followed_costs_no_honest_peer_its_name() {
+    let network = MemoryNetwork::default();
+    let node = Node::start(&network).await;
+    let bytes = noise(3 * READ_CHUNK, 11);
+    let digest = Digest::sha256(&bytes);
+    let asked = evil_counted(&network, digest, |_| answer(0, 5, broken(Vec::new()))).await;
+    let holder = Node::start(&network).await;
+    holder.hold(&bytes).await;
+
+    let answer = node.get_blob(&digest).await;
+    assert!(answer.complete && answer.body == bytes);
+    assert_eq!(asked.load(Ordering::Relaxed), 1, "it was asked first");
+}
+
+#[tokio::test]
+async fn a_peer_that_contradicts_a_liar_is_asked_again() {
+    let network = MemoryNetwork::default();
+    let node = Node::start(&network).await;
+    let bytes = noise(3 * READ_CHUNK, 12);
+    let digest = Digest::sha256(&bytes);
+    let part = bytes[..2 * READ_CHUNK].to_vec();
+    let first = Arc::new(AtomicBool::new(true));
+    evil_counted(&network, digest, move |_| {
+        if first.swap(false, Ordering::Relaxed) {
+            answer(0, 5 * READ_CHUNK, broken(part.clone()))
+        } else {
+            absent()
+        }
+    })
+    .await;
+    let holder = Node::start(&network).await;
+    holder.hold(&bytes).await;
+
+    assert!(!node.get_blob(&digest).await.complete);
+    later(LEFT_TO_REGISTRY).await;
+    let answer = node.get_blob(&digest).await;
+    assert!(answer.complete && answer.body == bytes);
+}
+
+#[tokio::test]
+async fn the_last_bytes_come_only_from_a_peer_that_agrees_on_the_size() {
+    let network = MemoryNetwork::default();
+    let node = Node::start(&network).await;
+    let bytes = noise(200, 13);
+    let digest = Digest::sha256(&bytes);
+    evil_counted(&network, digest, |request| match *request.method() {
+        Method::HEAD => answer(0, 100, whole(vec![0; 100])),
+        _ => absent(),
+    })
+    .await;
+    let holder = Node::start(&network).await;
+    holder.hold(&bytes).await;
+
+    for range in ["bytes=-9", "bytes=-150"] {
+        let answer = node.get(&blob(&digest), &[("range", range)]).await;
+        assert_eq!((answer.status, answer.complete), (StatusCode::NOT_FOUND, true), "{range}");
+    }
+}
+
+#[tokio::test]
+async fn a_peer_cannot_lie_to_a_head_about_a_size_that_a_manifest_told() {
+    let network = MemoryNetwork::default();
+    let (node, holder) = (Node::start(&network).await, Node::start(&network).await);
+    let digest = holder.hold(b"the right bytes").await;
+    let json = format!(r#"{{"schemaVersion":2,"layers":[{{"digest":"{digest}","size":15}}]}}"#);
+    let manifest_digest = holder.hold(json.as_bytes()).await;
+    assert_eq!(node.get(&manifest(&manifest_digest), &[]).await.status, StatusCode::OK);
+    let asked = evil_counted(&network, digest, |_| answer(0, 5, whole(vec![0; 5]))).await;
+
+    for _ in 0..2 {
+        let head = ask(node.mirror, "HEAD", &blob(&digest), &[]).await;
+        assert_eq!(head.headers["content-length"], "15");
+    }
+    assert_eq!(asked.load(Ordering::Relaxed), 1);
 }

@@ -27,9 +27,9 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 pub(crate) const QUICK: Deadlines = Deadlines {
     lookup: Duration::from_millis(200),
     lookup_unanswered: Duration::from_millis(10),
-    connect: Duration::from_millis(500),
+    answer: Duration::from_millis(500),
     stall: Duration::from_secs(1),
-    first_byte: Duration::from_secs(4),
+    first_byte: Duration::from_secs(3),
 };
 
 /// The zone that every node prefers.
@@ -159,8 +159,13 @@ where
     let metrics = Metrics::register(&mut Registry::default());
     // Never cancelled: the test's runtime ends the server.
     let endpoint = listen(&metrics, &CancellationToken::new(), answer).await;
-    network.join(Peer { endpoint, zone: Some(NEAR.into()) }).announce(&digest).await;
+    announce(network, endpoint, digest).await;
     endpoint
+}
+
+/// The misbehaving peer at `endpoint` claims to hold `digest` too.
+pub(crate) async fn announce(network: &MemoryNetwork, endpoint: SocketAddr, digest: Digest) {
+    network.join(Peer { endpoint, zone: Some(NEAR.into()) }).announce(&digest).await;
 }
 
 async fn listen<F>(
