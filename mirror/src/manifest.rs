@@ -10,6 +10,10 @@ use crate::Digest;
 /// ("at least 4 MiB") agree on.
 pub const LARGEST_MANIFEST: u64 = 4 * 1024 * 1024;
 
+/// Most children that are read; images have at most 127 layers, indexes a few dozen platforms. What
+/// comes after them is served all the same, only its size is not known beforehand.
+const MOST_CHILDREN: usize = 1024;
+
 const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 
@@ -18,7 +22,7 @@ const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";
 pub struct Manifest {
     /// For the `Content-Type` of the answer.
     pub media_type: String,
-    /// Everything it names, in its order: config and layers, or manifests.
+    /// What it names, in its order: config and layers, or manifests. At most 1024.
     pub children: Vec<Descriptor>,
 }
 
@@ -63,7 +67,7 @@ impl Manifest {
         };
         (document.schema_version == 2).then(|| Self {
             media_type,
-            children: children.filter_map(Reference::descriptor).collect(),
+            children: children.take(MOST_CHILDREN).filter_map(Reference::descriptor).collect(),
         })
     }
 }
@@ -113,6 +117,15 @@ mod tests {
         ] {
             assert_eq!(media_type(json), None, "{json}");
         }
+    }
+
+    #[test]
+    fn a_manifest_that_names_absurdly_many_blobs_is_read_in_part() {
+        let child = r#"{"digest":"sha256:HEX","size":9}"#.replace("HEX", HEX);
+        let children = vec![child; MOST_CHILDREN + 1].join(",");
+        let json = format!(r#"{{"schemaVersion":2,"layers":[{children}]}}"#);
+        let manifest = Manifest::parse(json.as_bytes()).unwrap();
+        assert_eq!(manifest.children.len(), MOST_CHILDREN);
     }
 
     #[test]
