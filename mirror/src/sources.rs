@@ -4,15 +4,17 @@
 //! node the lead of a storm and the others its followers, will be another implementation: a stream
 //! of parents, best first, whose end means "go upstream", is all that fetching needs to know.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicBool, Ordering},
-};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use futures::{FutureExt, StreamExt, stream, stream::BoxStream};
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Duration, Instant, timeout_at};
 
 use crate::{Digest, Peer, Router, deadlines::Deadlines, metrics::Metrics};
+
+/// How long searches are short after one that nobody answered. Then one search again gets all its
+/// time: a network that was only slow for a moment is found back, and one that is dead costs a
+/// pull half a second in five.
+const SHORT: Duration = Duration::from_secs(5);
 
 /// Says which peers to stream a digest from.
 pub trait Sources: Send + Sync + 'static {
@@ -27,9 +29,12 @@ pub struct Lookup {
     zone: Option<String>,
     deadlines: Deadlines,
     metrics: Metrics,
-    /// Whether the last search ended by itself. One that was cut makes the next ones short.
-    answered: Arc<AtomicBool>,
+    unanswered: Unanswered,
 }
+
+/// When a search of full length was cut, unless one has been answered since. All searches share it.
+#[derive(Clone, Default)]
+struct Unanswered(Arc<Mutex<Option<Instant>>>);
 
 /// One search under way.
 struct Search {
@@ -40,7 +45,9 @@ struct Search {
     deadline: Instant,
     zone: Option<String>,
     metrics: Metrics,
-    answered: Arc<AtomicBool>,
+    unanswered: Unanswered,
+    /// Whether it had all the time that a search may have.
+    full: bool,
     reported: bool,
 }
 
@@ -54,30 +61,39 @@ impl Lookup {
         deadlines: Deadlines,
         metrics: Metrics,
     ) -> Self {
-        let answered = Arc::new(AtomicBool::new(true));
-        Self { router, zone, deadlines, metrics, answered }
+        Self { router, zone, deadlines, metrics, unanswered: Unanswered::default() }
     }
 }
 
 impl Sources for Lookup {
     fn parents(&self, digest: &Digest) -> BoxStream<'static, Peer> {
         let started = Instant::now();
-        let patience = if self.answered.load(Ordering::Relaxed) {
-            self.deadlines.lookup
-        } else {
-            self.deadlines.lookup_unanswered
-        };
+        let full = !self.unanswered.lately(started);
+        let Deadlines { lookup, lookup_unanswered, .. } = self.deadlines;
         let search = Search {
             found: self.router.find(digest).fuse().boxed(),
             waiting: Vec::new(),
             started,
-            deadline: started + patience,
+            deadline: started + if full { lookup } else { lookup_unanswered },
             zone: self.zone.clone(),
             metrics: self.metrics.clone(),
-            answered: Arc::clone(&self.answered),
+            unanswered: self.unanswered.clone(),
+            full,
             reported: false,
         };
         stream::unfold(search, |mut search| async { Some((search.next().await?, search)) }).boxed()
+    }
+}
+
+// === impl Unanswered ===
+
+impl Unanswered {
+    fn lately(&self, now: Instant) -> bool {
+        self.lock().is_some_and(|cut| now < cut + SHORT)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Option<Instant>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
@@ -92,12 +108,12 @@ impl Search {
                 Ok(Some(peer)) => {
                     self.waiting.push(peer);
                     self.take_what_is_there();
-                    self.report(false);
                 }
-                Ok(None) => self.report(false),
+                Ok(None) => {}
                 Err(_) => self.report(true),
             }
         }
+        self.report(false);
         self.waiting.pop()
     }
 
@@ -112,7 +128,11 @@ impl Search {
     /// Counts the search once, when its first answer is known.
     fn report(&mut self, cut: bool) {
         if !std::mem::replace(&mut self.reported, true) {
-            self.answered.store(!cut, Ordering::Relaxed);
+            if !cut {
+                *self.unanswered.lock() = None;
+            } else if self.full {
+                *self.unanswered.lock() = Some(Instant::now());
+            }
             self.metrics.looked_up(self.started.elapsed(), cut);
         }
     }
@@ -120,15 +140,21 @@ impl Search {
 
 #[cfg(test)]
 mod tests {
-    use std::net::SocketAddr;
+    use std::{
+        net::SocketAddr,
+        sync::atomic::{AtomicU64, Ordering},
+    };
 
     use async_trait::async_trait;
     use prometheus_client::registry::Registry;
+    use tokio::time::{advance, sleep};
 
     use super::*;
 
     struct Fixed(Vec<Peer>);
     struct Silent;
+    /// Answers after this many milliseconds.
+    struct Slow(Arc<AtomicU64>);
 
     #[async_trait]
     impl Router for Fixed {
@@ -152,6 +178,22 @@ mod tests {
         }
         fn find(&self, _: &Digest) -> BoxStream<'static, Peer> {
             stream::pending().boxed()
+        }
+        async fn announce(&self, _: &Digest) {}
+        async fn withdraw(&self, _: &Digest) {}
+        fn closest(&self, _: &Digest) -> Vec<Peer> {
+            Vec::new()
+        }
+    }
+
+    #[async_trait]
+    impl Router for Slow {
+        fn ready(&self) -> bool {
+            true
+        }
+        fn find(&self, _: &Digest) -> BoxStream<'static, Peer> {
+            let answer = sleep(Duration::from_millis(self.0.load(Ordering::Relaxed)));
+            stream::once(answer.map(|()| peer(1, "a"))).boxed()
         }
         async fn announce(&self, _: &Digest) {}
         async fn withdraw(&self, _: &Digest) {}
@@ -186,5 +228,32 @@ mod tests {
             assert_eq!(start.elapsed().as_millis(), patience.as_millis());
         }
         assert_eq!(lookup.metrics.lookups_cut.get(), 2);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_moment_does_not_blind_the_node_for_longer_than_that() {
+        let delay = Arc::new(AtomicU64::new(1000));
+        let lookup = lookup(Slow(Arc::clone(&delay)), None);
+        let found = async || lookup.parents(&Digest::sha256(b"")).next().await.is_some();
+        assert!(!found().await, "cut");
+
+        // Slower than a short search waits, as peers across a loaded link are.
+        delay.store(100, Ordering::Relaxed);
+        assert!(!found().await, "cut short");
+        advance(SHORT).await;
+        assert!(found().await, "and short cuts have not prolonged it");
+        assert!(found().await, "an answer ends it");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn one_answer_to_a_short_search_makes_the_next_ones_long_again() {
+        let delay = Arc::new(AtomicU64::new(1000));
+        let lookup = lookup(Slow(Arc::clone(&delay)), None);
+        let found = async || lookup.parents(&Digest::sha256(b"")).next().await.is_some();
+        assert!(!found().await, "cut");
+        for (milliseconds, what) in [(1, "within a short search"), (400, "within a long one")] {
+            delay.store(milliseconds, Ordering::Relaxed);
+            assert!(found().await, "{what}");
+        }
     }
 }
