@@ -32,7 +32,7 @@ mod local;
 mod remote;
 
 /// After a stream broke, its blob is left to the registry for this long. The runtime resumes at
-/// once, at the byte it has, and must not meet the same peers again.
+/// once, at the byte it has, and must not meet the same peers, or the same bad disk, again.
 const LEFT_TO_REGISTRY: Duration = Duration::from_secs(10);
 
 /// Blobs left to the registry that are remembered; a node pulls far fewer at a time.
@@ -85,6 +85,7 @@ struct Inner {
     metrics: Metrics,
     left_to_registry: Recent<Digest, ()>,
     deliveries: mpsc::Sender<Delivery>,
+    tasks: TaskTracker,
 }
 
 // === impl Mirror ===
@@ -94,12 +95,13 @@ impl Mirror {
     pub fn new(parts: Parts) -> Self {
         let Parts { node, store, sources, deadlines, metrics, deliveries, tasks } = parts;
         Self(Arc::new(Inner {
-            fetcher: Fetcher::new(node, sources, &deadlines, metrics.clone(), tasks),
+            fetcher: Fetcher::new(node, sources, &deadlines, metrics.clone(), tasks.clone()),
             first_byte: deadlines.first_byte,
             store,
             metrics,
             left_to_registry: Recent::new(LEFT_TO_REGISTRY, LEFT),
             deliveries,
+            tasks,
         }))
     }
 
@@ -181,13 +183,13 @@ impl Mirror {
         range: ByteRange,
     ) -> Result<Response<Body>, Refusal> {
         let search = async {
+            if self.0.left_to_registry.get(&digest, Instant::now()).is_some() {
+                return None;
+            }
             if let Some(size) = self.0.local_size(&digest).await
                 && let Some(answer) = self.0.local_blob(name, digest, size, range).await.transpose()
             {
                 return Some(answer);
-            }
-            if self.0.left_to_registry.get(&digest, Instant::now()).is_some() {
-                return None;
             }
             self.0.peer_blob(name, digest, range).await.map(Ok)
         };

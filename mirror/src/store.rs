@@ -35,8 +35,8 @@ pub trait Store: Send + Sync + 'static {
     /// complete.
     ///
     /// # Errors
-    /// [`StoreError::Absent`] when the blob is not here (any more), [`StoreError::Io`] when its
-    /// bytes cannot be read. An error in mid-stream ends the stream.
+    /// [`StoreError::Absent`] when the blob is not here (any more), [`StoreError::Io`] and
+    /// [`StoreError::Length`] when its bytes cannot be read. An error in mid-stream ends the stream.
     async fn open(&self, digest: &Digest, offset: u64) -> Result<ByteStream, StoreError>;
 
     /// Drops an unfinished copy whose bytes were found to be wrong, so that the runtime's next
@@ -111,6 +111,16 @@ pub enum StoreError {
         digest: Digest,
         /// What the file system said.
         source: io::Error,
+    },
+    /// The blob's file is not as long as the blob: a disk that lost its last writes, say.
+    #[error("the file of {digest} has {found} bytes and should have {expected}")]
+    Length {
+        /// Which one.
+        digest: Digest,
+        /// The blob's size.
+        expected: u64,
+        /// The file's.
+        found: u64,
     },
     /// The runtime behind the store does not answer.
     #[error("the container runtime does not answer: {0}")]

@@ -102,11 +102,10 @@ impl Store for ContainerdStore {
         let absent = StoreError::Absent(*digest);
         let Some(session) = self.session() else { return Err(absent) };
         // The folder is shared by all namespaces, so the file alone proves nothing.
-        if self.size(&session, digest).await?.is_none() {
-            return Err(absent);
-        }
+        let Some(expected) = self.size(&session, digest).await? else { return Err(absent) };
         match open_file(&blob_path(&session.root, digest)).await {
-            Ok((file, length)) => Ok(read_file(file, offset.min(length)..length)),
+            Ok((file, found)) if found == expected => Ok(read_file(file, offset.min(found)..found)),
+            Ok((_, found)) => Err(StoreError::Length { digest: *digest, expected, found }),
             Err(error) => {
                 let error = StoreError::from_io(*digest, error);
                 if let StoreError::Absent(digest) = error {

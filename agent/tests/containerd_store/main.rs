@@ -49,6 +49,7 @@ on_both_releases! {
     it_may_start_before_containerd
     a_blob_that_no_image_names_is_seen
     a_blob_that_was_collected_is_forgotten_when_asked_for
+    a_blob_whose_file_lost_its_end_is_not_served
     blobs_of_another_namespace_are_not_served
     an_unfinished_download_is_aborted
     a_pull_and_its_removal_are_followed
@@ -121,6 +122,16 @@ async fn a_blob_that_was_collected_is_forgotten_when_asked_for(version: Version)
     let opened = node.store.open(&digest, 0).await;
     assert!(matches!(opened.err(), Some(StoreError::Absent(absent)) if absent == digest));
     assert_eq!(node.store.watch().snapshot, BTreeMap::new());
+}
+
+async fn a_blob_whose_file_lost_its_end_is_not_served(version: Version) {
+    let node = Node::start(version).await;
+    let digest = node.ingest(b"cut short").await;
+    let path = node.containerd.blob(&digest.to_string().parse().unwrap());
+    // containerd makes its blobs read-only, but this is root.
+    fs::OpenOptions::new().write(true).open(path).unwrap().set_len(3).unwrap();
+    let opened = node.store.open(&digest, 0).await.err();
+    assert!(matches!(opened, Some(StoreError::Length { expected: 9, found: 3, .. })), "{opened:?}");
 }
 
 async fn blobs_of_another_namespace_are_not_served(version: Version) {

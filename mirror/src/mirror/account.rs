@@ -52,32 +52,28 @@ impl Inner {
     ) -> ByteStream {
         let mirror = Arc::clone(self);
         let mut open = Open { mirror, name: name.clone(), digest, origin, first, bytes: 0 };
-        let counted = bytes.then(move |chunk| {
-            let broken = match &chunk {
-                Ok(chunk) => {
-                    open.bytes += chunk.len() as u64;
-                    None
+        let counted = bytes.inspect(move |chunk| match chunk {
+            Ok(chunk) => open.bytes += chunk.len() as u64,
+            Err(error) => {
+                open.mirror.left_to_registry.insert(digest, (), Instant::now());
+                if is_mismatch(error) {
+                    open.mirror.drop_copy(digest);
                 }
-                Err(error) => Some((Arc::clone(&open.mirror), is_mismatch(error))),
-            };
-            async move {
-                if let Some((mirror, mismatch)) = broken {
-                    mirror.leave_to_registry(digest, mismatch).await;
-                }
-                chunk
             }
         });
         counted.boxed()
     }
 
-    async fn leave_to_registry(&self, digest: Digest, mismatch: bool) {
-        self.left_to_registry.insert(digest, (), Instant::now());
-        if mismatch {
-            warn!(%digest, "peers sent wrong bytes; the runtime's unfinished copy is dropped");
-            if let Err(error) = self.store.abort(&digest).await {
+    /// Drops the runtime's unfinished copy. The runtime, whose answer ends now, does not wait for
+    /// itself to do so.
+    fn drop_copy(&self, digest: Digest) {
+        warn!(%digest, "peers sent wrong bytes; the runtime's unfinished copy is dropped");
+        let store = Arc::clone(&self.store);
+        self.tasks.spawn(async move {
+            if let Err(error) = store.abort(&digest).await {
                 error!(%digest, %error, "the wrong copy cannot be dropped; the next pull may fail");
             }
-        }
+        });
     }
 
     fn tell(&self, name: &Name, digest: Digest, first: u64, bytes: u64) {

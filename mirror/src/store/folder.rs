@@ -103,10 +103,14 @@ impl Store for FolderStore {
     }
 
     async fn open(&self, digest: &Digest, offset: u64) -> Result<ByteStream, StoreError> {
-        let (file, length) = open_file(&self.blob(digest))
+        let expected = self.inventory.size(digest).ok_or(StoreError::Absent(*digest))?;
+        let (file, found) = open_file(&self.blob(digest))
             .await
             .map_err(|source| StoreError::from_io(*digest, source))?;
-        Ok(read_file(file, offset.min(length)..length))
+        if found != expected {
+            return Err(StoreError::Length { digest: *digest, expected, found });
+        }
+        Ok(read_file(file, offset.min(found)..found))
     }
 
     async fn abort(&self, digest: &Digest) -> Result<(), StoreError> {

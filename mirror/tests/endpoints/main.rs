@@ -5,5 +5,6 @@ mod api;
 mod evil;
 mod faults;
 mod lies;
+mod local;
 mod serving;
 mod support;
