@@ -14,7 +14,12 @@ use http::{Response, StatusCode};
 use onepull_mirror::{
     Digest, metrics::Origin, response::Body, router::MemoryNetwork, store::READ_CHUNK,
 };
-use tokio::{io::AsyncWriteExt, time::Instant};
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpListener,
+    time::Instant,
+};
+use tokio_util::task::TaskTracker;
 
 #[tokio::test]
 async fn the_next_peer_goes_on_at_the_byte_where_one_broke_off() {
@@ -129,6 +134,28 @@ async fn a_frozen_peer_costs_one_deadline_and_not_one_for_each_blob() {
         }
         assert_eq!(asked.load(Ordering::Relaxed), 1, "it answers: {answers}");
     }
+}
+
+#[tokio::test]
+async fn a_peer_that_closes_a_connection_unanswered_is_asked_again() {
+    let network = MemoryNetwork::default();
+    let node = Node::start(&network).await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let peer = listener.local_addr().unwrap();
+    let asked = Arc::new(AtomicUsize::new(0));
+    let count = Arc::clone(&asked);
+    TaskTracker::new().spawn(async move {
+        loop {
+            let (mut connection, _) = listener.accept().await.unwrap();
+            connection.read_u8().await.unwrap();
+            count.fetch_add(1, Ordering::Relaxed);
+        }
+    });
+    for digest in [b"a", b"b"].map(|bytes| Digest::sha256(bytes)) {
+        announce(&network, peer, digest).await;
+        assert_eq!(node.get_blob(&digest).await.status, StatusCode::NOT_FOUND);
+    }
+    assert_eq!(asked.load(Ordering::Relaxed), 2);
 }
 
 #[tokio::test]
