@@ -6,6 +6,7 @@
 //! containerd, no libp2p and no Kubernetes.
 
 pub mod announce;
+pub mod claim;
 pub mod deadlines;
 pub mod digest;
 mod fetch;

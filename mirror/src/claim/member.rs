@@ -1,0 +1,168 @@
+//! One node in one room, as the coordinator knows it.
+
+use std::collections::BTreeSet;
+
+use tokio::time::Instant;
+
+use super::{
+    shelf::Place,
+    timing::{DOUBT, SILENCE},
+};
+use crate::router::Peer;
+
+/// A member's number in its room. Numbers are used again.
+pub(super) type Seat = usize;
+
+/// A node that wants the blob, or has it.
+#[derive(Debug)]
+pub(super) struct Member {
+    pub(super) peer: Peer,
+    /// The next byte it needs.
+    pub(super) have: u64,
+    pub(super) total: Option<u64>,
+    pub(super) may_lead: bool,
+    pub(super) role: Role,
+    /// When it joined, counted in members.
+    pub(super) order: u64,
+    /// How many parents were above it when it got its own; not kept up to date.
+    pub(super) depth: u64,
+    pub(super) parent: Option<Seat>,
+    /// Whether it said itself that it follows `parent`.
+    pub(super) confirmed: bool,
+    /// Whether it took one of its parent's slots, to be given back.
+    pub(super) took_slot: bool,
+    pub(super) children: BTreeSet<Seat>,
+    /// How many more children it gets.
+    pub(super) free: u32,
+    pub(super) heard: Instant,
+    /// When a child lost it, if it has not been heard since.
+    pub(super) doubted: Option<Instant>,
+    /// Since when it has been told "not yet".
+    pub(super) waiting: Option<Instant>,
+    /// It had the lead and made nothing of it; others come first.
+    pub(super) passed_over: bool,
+    /// This coordinator told it to lead at some time.
+    pub(super) granted: bool,
+    pub(super) filed: Filed,
+}
+
+/// What a member does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Role {
+    /// It was told "not yet". Nobody follows it.
+    Waiting,
+    /// It streams from a parent, or looks for the next one.
+    Following,
+    /// It pulls from upstream.
+    Leading(Lead),
+    /// It has all bytes.
+    Complete,
+}
+
+/// How a lead is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Lead {
+    pub(super) phase: Phase,
+    /// The most it has had. Only more than this is growth.
+    pub(super) peak: u64,
+    pub(super) since: Instant,
+}
+
+/// Where a lead is in its life.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Phase {
+    /// Nothing arrived yet. Next: growing, or company by the slow-start rule.
+    Starting,
+    /// Bytes arrived, at last at this instant. Next: complete, or lapsed.
+    Growing(Instant),
+    /// Bytes stopped arriving. It goes on as it can; somebody else is promoted.
+    Lapsed,
+}
+
+/// The keys under which a member stands in the indexes of its room.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Filed {
+    /// Its place on the shelves, if it is open.
+    pub(super) place: Option<Place>,
+    /// What it has, if it can be promoted.
+    pub(super) heir: Option<u64>,
+    /// When its silence is death.
+    pub(super) dies: Option<Instant>,
+}
+
+// === impl Member ===
+
+impl Member {
+    /// A member that was just heard of and got no answer yet.
+    pub(super) fn new(peer: Peer, order: u64, slots: u32, now: Instant) -> Self {
+        Self {
+            peer,
+            have: 0,
+            total: None,
+            may_lead: false,
+            role: Role::Waiting,
+            order,
+            depth: 0,
+            parent: None,
+            confirmed: false,
+            took_slot: false,
+            children: BTreeSet::new(),
+            free: slots,
+            heard: now,
+            doubted: None,
+            waiting: None,
+            passed_over: false,
+            granted: false,
+            filed: Filed::default(),
+        }
+    }
+
+    /// It spoke.
+    pub(super) fn hear(&mut self, now: Instant) {
+        self.heard = now;
+        self.doubted = None;
+    }
+
+    /// Whether a child can be sent to it: bytes are on their way, and a slot is free.
+    pub(super) fn is_open(&self) -> bool {
+        let fed = match self.role {
+            Role::Waiting => false,
+            Role::Leading(lead) => lead.phase != Phase::Lapsed,
+            Role::Following | Role::Complete => true,
+        };
+        fed && self.free > 0 && self.doubted.is_none()
+    }
+
+    /// Whether it can be promoted to lead.
+    pub(super) fn is_heir(&self) -> bool {
+        let idle = matches!(self.role, Role::Waiting | Role::Following);
+        idle && self.may_lead && !self.passed_over
+    }
+
+    /// The lead it has, if any.
+    pub(super) fn lead(&self) -> Option<&Lead> {
+        match &self.role {
+            Role::Leading(lead) => Some(lead),
+            _ => None,
+        }
+    }
+
+    /// The keys that its present state asks for.
+    pub(super) fn keys(&self, seat: Seat) -> Filed {
+        let complete = self.role == Role::Complete;
+        let place = Place {
+            seat,
+            order: self.order,
+            have: self.have,
+            children: self.children.len(),
+            complete,
+        };
+        let silent = self.heard + SILENCE;
+        let dies = self.doubted.map_or(silent, |doubted| silent.min(doubted + DOUBT));
+        Filed {
+            place: self.is_open().then_some(place),
+            heir: self.is_heir().then_some(self.have),
+            dies: Some(dies),
+        }
+    }
+}

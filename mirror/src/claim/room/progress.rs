@@ -1,0 +1,111 @@
+//! What a room learns from its participants.
+
+use std::net::SocketAddr;
+
+use tokio::time::Instant;
+
+use super::{Advice, Candidate, Counters, DOUBT, Phase, Progress, Role, Room, Seat, Stage, note};
+
+impl Room {
+    /// Takes note of what a participant says, and tells it if it is promoted.
+    pub(in crate::claim) fn progress(
+        &mut self,
+        progress: &Progress,
+        now: Instant,
+        count: &mut Counters,
+    ) -> Advice {
+        self.heard = now;
+        self.expire(now);
+        let known = self.roster.seat(&progress.node.endpoint);
+        if progress.state == Stage::Gone {
+            if let Some(seat) = known {
+                self.leave(seat);
+            }
+            return Advice::CarryOn;
+        }
+        let Some(seat) = self.seat_for(&progress.node, now) else { return Advice::CarryOn };
+        self.roster.update(seat, |member| {
+            note(member, &progress.node, progress.total, now);
+            member.have = progress.have;
+            member.may_lead = progress.may_lead;
+        });
+        self.roster.offer(seat, progress.free_slots);
+        match progress.state {
+            Stage::Complete => self.completed(seat),
+            Stage::Leading => self.leads_itself(seat, now, count),
+            Stage::Following { parent } => {
+                return self.follows(seat, parent, known.is_none(), now, count);
+            }
+            Stage::Gone => {}
+        }
+        Advice::CarryOn
+    }
+
+    fn completed(&mut self, seat: Seat) {
+        self.leads.forget(seat, &self.roster);
+        self.leads.found_source();
+        self.roster.detach(seat);
+        self.roster.update(seat, |member| {
+            member.role = Role::Complete;
+            member.waiting = None;
+            member.depth = 0;
+        });
+    }
+
+    fn leads_itself(&mut self, seat: Seat, now: Instant, count: &mut Counters) {
+        if self.roster[seat].lead().is_none() {
+            let rival = self.leads.live().any(|other| other != seat);
+            count.second_leads += u64::from(rival && !self.roster[seat].granted);
+            if self.roster[seat].passed_over {
+                self.leads.tolerate(seat, &mut self.roster, now);
+            } else {
+                self.leads.enthrone(seat, &mut self.roster, now);
+            }
+        }
+        self.leads.follow_growth(seat, &mut self.roster, now);
+    }
+
+    fn follows(
+        &mut self,
+        seat: Seat,
+        parent: SocketAddr,
+        is_new: bool,
+        now: Instant,
+        count: &mut Counters,
+    ) -> Advice {
+        if let Some(lead) = self.roster[seat].lead().copied() {
+            if lead.phase == Phase::Starting && now < lead.since + DOUBT {
+                return Advice::Lead;
+            }
+            self.leads.forget(seat, &self.roster);
+            self.roster.update(seat, |member| member.passed_over = true);
+        }
+        if is_new && !self.leads.have_source(self.roster.holders()) {
+            self.leads.expect_stranger(now);
+        }
+        self.adopt_edge(seat, parent);
+        let candidate = Candidate { seat, holders: self.roster.holders() };
+        if self.leads.is_due(candidate, &self.roster, now) {
+            self.grant(seat, now, count);
+            return Advice::Lead;
+        }
+        Advice::CarryOn
+    }
+
+    /// Believes a node about whom it follows, unless that would close a ring: then one of two
+    /// reports is out of date, and the nodes themselves refuse a ring by the path they send.
+    fn adopt_edge(&mut self, seat: Seat, parent: SocketAddr) {
+        self.roster.update(seat, |member| member.role = Role::Following);
+        let parent = self.roster.seat(&parent);
+        if parent.is_some() && parent == self.roster[seat].parent {
+            self.roster.update(seat, |member| member.confirmed = true);
+            return;
+        }
+        self.roster.detach(seat);
+        if let Some(parent) = parent
+            && self.roster.may_hang(seat, parent)
+        {
+            self.roster.attach(seat, parent, true);
+        }
+    }
+}

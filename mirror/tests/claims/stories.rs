@@ -1,0 +1,7 @@
+//! Each rule as a story.
+
+mod joining;
+mod leading;
+mod losing;
+mod relearning;
+mod zones;
