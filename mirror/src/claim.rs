@@ -8,7 +8,7 @@
 //! within a heartbeat what is under way.
 //!
 //! Everything here is pure: [`Coordinator`] is a state machine with the time as an argument, and
-//! `wire` is bytes to values and back. Sockets, tasks and retries are the caller's.
+//! [`wire`] is bytes to values and back. Sockets, tasks and retries are the caller's.
 
 use std::net::SocketAddr;
 
@@ -21,6 +21,7 @@ mod room;
 mod roster;
 mod shelf;
 pub mod timing;
+pub mod wire;
 
 pub use coordinator::{Coordinator, Counters, SLOTS};
 
