@@ -35,7 +35,8 @@ const SWEEP: Duration = Duration::from_secs(1);
 /// - A member is sent no more children than it has slots.
 /// - A node that may lead, asks for a GET and asks again when told "not yet" is told to lead or whom
 ///   to follow within 9 s.
-/// - A claim costs a logarithm of the number of members; the removal of the dead is paid once each.
+/// - A claim costs a logarithm of the number of members, amortised: each death is cleared away once,
+///   by whoever comes next.
 #[derive(Debug)]
 pub struct Coordinator {
     rooms: HashMap<Digest, Room>,

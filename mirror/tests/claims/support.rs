@@ -110,7 +110,7 @@ impl Room {
             room.get(number);
         }
         for _ in 0..2 {
-            room.chain_says(0, length, 1000);
+            room.chain_says(0, length, u64::from(length.max(1000)));
         }
         room
     }

@@ -17,8 +17,8 @@ const MOST_DOUBLINGS: u32 = 12;
 /// The leads of one room.
 #[derive(Debug, Default)]
 pub(super) struct Leads {
-    /// Those of which nothing arrived yet.
-    starting: BTreeSet<Seat>,
+    /// Those of which nothing arrived yet, by when they began.
+    starting: BTreeSet<(Instant, Seat)>,
     /// Those that grow, by when they last did.
     growing: BTreeSet<(Instant, Seat)>,
     /// While nobody grows: since when the registry has been waited for.
@@ -47,15 +47,18 @@ pub(super) struct Candidate {
 
 impl Leads {
     /// Whether bytes come from somewhere, or will.
-    pub(super) fn have_source(&self, holders: usize) -> bool {
-        let awaited = self.slow.is_some() && !self.starting.is_empty();
+    pub(super) fn have_source(&self, holders: usize, now: Instant) -> bool {
+        let awaited = self
+            .starting
+            .last()
+            .is_some_and(|(since, _)| self.slow.is_some() || now < *since + SLOW_START);
         holders > 0 || !self.growing.is_empty() || awaited
     }
 
     /// Leads that may still deliver, the one that grew last first.
     pub(super) fn live(&self) -> impl Iterator<Item = Seat> {
         let growing = self.growing.iter().rev().map(|(_, seat)| *seat);
-        growing.chain(self.starting.iter().copied())
+        growing.chain(self.starting.iter().map(|(_, seat)| *seat))
     }
 
     /// Learned from somebody else's followers: there is a lead that was not heard yet.
@@ -74,7 +77,7 @@ impl Leads {
             Some(best) => member.is_heir() && member.have >= best,
             None => true,
         };
-        if self.have_source(candidate.holders) {
+        if self.have_source(candidate.holders, now) {
             return first_in_line && self.company_is_due(now);
         }
         let vacant = *self.vacant.get_or_insert(now);
@@ -108,7 +111,7 @@ impl Leads {
             slow if self.growing.is_empty() => *slow = Some(SlowStart { since: now, added: 0 }),
             _ => {}
         }
-        self.starting.insert(seat);
+        self.starting.insert((now, seat));
         self.found_source();
         roster.update(seat, |member| {
             let lead = Lead { phase: Phase::Starting, peak: member.have, since: now };
@@ -167,7 +170,7 @@ impl Leads {
 
     fn abdicate(&mut self, seat: Seat, lead: &Lead) {
         match lead.phase {
-            Phase::Starting => _ = self.starting.remove(&seat),
+            Phase::Starting => _ = self.starting.remove(&(lead.since, seat)),
             Phase::Growing(grew) => _ = self.growing.remove(&(grew, seat)),
             Phase::Lapsed => {}
         }

@@ -80,7 +80,7 @@ impl Room {
             self.leads.forget(seat, &self.roster);
             self.roster.update(seat, |member| member.passed_over = true);
         }
-        if is_new && !self.leads.have_source(self.roster.holders()) {
+        if is_new && !self.leads.have_source(self.roster.holders(), now) {
             self.leads.expect_stranger(now);
         }
         self.adopt_edge(seat, parent);
