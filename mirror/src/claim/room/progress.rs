@@ -4,7 +4,8 @@ use std::net::SocketAddr;
 
 use tokio::time::Instant;
 
-use super::{Advice, Candidate, Counters, DOUBT, Phase, Progress, Role, Room, Seat, Stage, note};
+use super::{Candidate, Counters, Phase, Role, Room, Seat, note};
+use crate::claim::{Advice, Progress, Stage, timing::DOUBT};
 
 impl Room {
     /// Takes note of what a participant says, and tells it if it is promoted.

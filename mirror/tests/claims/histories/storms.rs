@@ -96,7 +96,7 @@ fn play(coordinators: usize, delays: Vec<u64>, faults: &[(u64, Fault)]) -> World
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(256))]
+    #![proptest_config(ProptestConfig::with_cases(96))]
 
     #[test]
     fn with_one_coordinator_everybody_ends_with_all_bytes(

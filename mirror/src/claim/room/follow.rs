@@ -1,0 +1,86 @@
+//! Giving a member its parents, or letting it wait for some.
+
+use std::net::SocketAddr;
+
+use tokio::time::Instant;
+
+use super::{Counters, Role, Room, Seat, Seeker};
+use crate::claim::{MOST_PARENTS, Parent, Verdict, timing::PATIENCE};
+
+impl Room {
+    /// Keeps the parent that the node has, or finds it one.
+    pub(super) fn follow(
+        &mut self,
+        seat: Seat,
+        lost: &[SocketAddr],
+        count: &mut Counters,
+    ) -> Option<Verdict> {
+        let found = self.seek(seat, lost, count);
+        let standing = self.roster[seat].parent.filter(|parent| {
+            let parent = &self.roster[*parent];
+            parent.doubted.is_none() && !lost.contains(&parent.peer.endpoint)
+        });
+        let parent = standing.or(found.first().copied())?;
+        if standing.is_none() {
+            self.leads.forget(seat, &self.roster);
+            self.roster.attach(seat, parent, false);
+        }
+        self.roster.update(seat, |member| member.waiting = None);
+        let spares = found.into_iter().filter(|spare| *spare != parent);
+        let parents: Vec<_> = std::iter::once(parent).chain(spares).collect();
+        self.name(&parents).map(Verdict::Follow)
+    }
+
+    fn seek(&mut self, seat: Seat, lost: &[SocketAddr], count: &mut Counters) -> Vec<Seat> {
+        let member = &self.roster[seat];
+        let zone = member.peer.zone.clone();
+        let (have, total) = (member.have, member.total);
+        let node = member.peer.endpoint;
+        let seeker = Seeker { node, seat: Some(seat), zone: &zone, have, total, lost };
+        let found = seeker.find(&mut self.roster);
+        count.looked_at += found.looked_at as u64;
+        found.parents
+    }
+
+    /// Nobody to follow now. Patience ends in something to try, whatever happened: parents that
+    /// were lost before, then a lead or holder without a free slot, then upstream.
+    pub(super) fn wait(&mut self, seat: Seat, now: Instant, count: &mut Counters) -> Verdict {
+        self.roster.detach(seat);
+        self.leads.forget(seat, &self.roster);
+        self.roster.update(seat, |member| {
+            member.role = Role::Waiting;
+            member.waiting.get_or_insert(now);
+        });
+        let since = self.roster[seat].waiting.unwrap_or(now);
+        if !self.roster[seat].may_lead || now < since + PATIENCE {
+            return Verdict::NotYet;
+        }
+        if let Some(verdict) = self.follow(seat, &[], count) {
+            return verdict;
+        }
+        if let Some(parents) = self.name(&self.sources_ahead_of(seat)) {
+            return Verdict::Follow(parents);
+        }
+        count.impatient += 1;
+        self.grant(seat, now, count);
+        Verdict::Lead
+    }
+
+    /// Leads that are ahead of a member, whether or not they have a slot.
+    fn sources_ahead_of(&self, seat: Seat) -> Vec<Seat> {
+        let have = self.roster[seat].have;
+        let ahead = |other: &Seat| have == 0 || self.roster[*other].have > have;
+        self.leads.live().take(MOST_PARENTS).filter(ahead).collect()
+    }
+
+    /// The parents as they are sent; `None` if there are none.
+    pub(super) fn name(&self, seats: &[Seat]) -> Option<Vec<Parent>> {
+        let parent = |seat: &Seat| {
+            let member = &self.roster[*seat];
+            let complete = member.role == Role::Complete;
+            Parent { peer: member.peer.clone(), have: member.have, complete }
+        };
+        let parents = seats.iter().take(MOST_PARENTS).map(parent).collect::<Vec<_>>();
+        (!parents.is_empty()).then_some(parents)
+    }
+}
