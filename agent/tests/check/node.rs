@@ -1,19 +1,15 @@
 //! A node to look at: folders, free ports, and a containerd if the machine has one.
 
-use std::{
-    fs,
-    net::{SocketAddr, TcpListener},
-    path::PathBuf,
-    process::Command,
-    time::Duration,
-};
+use std::{fs, path::PathBuf, process::Command, time::Duration};
 
 use onepull_agent::{
     check::{self, CheckConfig, Finding, Verdict},
     containerd::dial,
     hosts::{HostsConfig, install},
 };
-use onepull_testbed::{Containerd, Process, Requirement, Version, containerd::Options, skip};
+use onepull_testbed::{
+    Containerd, Process, Requirement, Version, containerd::Options, net::free_addresses, skip,
+};
 use tempfile::TempDir;
 
 /// containerd starts in less than a second, on a busy machine in some.
@@ -30,19 +26,18 @@ impl Node {
     /// Without a containerd.
     pub(crate) fn bare() -> Self {
         let root = tempfile::tempdir().unwrap();
-        let held: Vec<_> = (0..4).map(|_| TcpListener::bind("127.0.0.1:0").unwrap()).collect();
-        let ports: Vec<SocketAddr> = held.iter().map(|l| l.local_addr().unwrap()).collect();
+        let [mirror, peer_listen, p2p_listen, admin_listen] = free_addresses().unwrap();
         let config = CheckConfig {
             containerd_socket: root.path().join("none.sock"),
             hosts: HostsConfig {
                 hosts_dir: root.path().join("certs.d"),
                 data_dir: root.path().join("data"),
                 registries: Vec::new(),
-                mirror: ports[0],
+                mirror,
             },
-            peer_listen: ports[1],
-            p2p_listen: ports[2],
-            admin_listen: ports[3],
+            peer_listen,
+            p2p_listen,
+            admin_listen,
             bootstrap: Vec::new(),
         };
         fs::create_dir(&config.hosts.hosts_dir).unwrap();

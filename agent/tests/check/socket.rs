@@ -7,7 +7,7 @@ use std::{
 };
 
 use onepull_agent::check::Verdict;
-use onepull_testbed::{Requirement, skip};
+use onepull_testbed::{Requirement, net::free_addresses, skip};
 use rustix::{
     process::{Gid, Uid},
     thread::{set_thread_groups, set_thread_res_gid, set_thread_res_uid},
@@ -95,7 +95,7 @@ async fn one_port_for_two_listeners_is_found() {
 #[tokio::test]
 async fn a_peer_that_cannot_be_reached_is_found() {
     let mut node = Node::bare();
-    let closed = TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap();
+    let [closed] = free_addresses().unwrap();
     node.config.bootstrap = vec![closed.into()];
     let complaints = node.complaints().await;
     let what = &complaints.iter().find(|(_, name, _)| *name == "peers").unwrap().2;

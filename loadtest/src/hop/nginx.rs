@@ -2,14 +2,14 @@
 
 use std::{
     fs,
-    net::{Ipv4Addr, SocketAddr, TcpListener},
+    net::SocketAddr,
     os::unix::fs::symlink,
     path::Path,
     process::Command,
     time::Duration,
 };
 
-use onepull_testbed::{Process, Requirement, tools};
+use onepull_testbed::{Process, Requirement, net::free_addresses, tools};
 
 use super::HopError;
 use crate::scrape;
@@ -36,7 +36,7 @@ impl Nginx {
         let folder = scratch.join("nginx");
         fs::create_dir_all(folder.join("root")).map_err(failed)?;
         symlink(file, folder.join("root/blob")).map_err(failed)?;
-        let address = free_address().map_err(failed)?;
+        let [address] = free_addresses().map_err(failed)?;
         let config = folder.join("nginx.conf");
         fs::write(&config, render(&folder, address)).map_err(failed)?;
         let mut command = Command::new(program);
@@ -56,10 +56,6 @@ impl Nginx {
     pub(super) fn pid(&self) -> u32 {
         self.process.pid()
     }
-}
-
-fn free_address() -> std::io::Result<SocketAddr> {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?.local_addr()
 }
 
 /// One process that is master and worker, so that its CPU time is all there is.

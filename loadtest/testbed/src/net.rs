@@ -13,11 +13,13 @@ use std::{ffi::OsStr, process::Command};
 
 mod inside;
 mod lab;
+mod loopback;
 mod namespace;
 mod shape;
 mod traffic;
 
 pub use lab::{Host, Lab};
+pub use loopback::free_addresses;
 pub use shape::Shape;
 pub use traffic::Traffic;
 

@@ -4,7 +4,7 @@ mod access;
 
 use std::{
     fs,
-    net::{Ipv4Addr, SocketAddr, SocketAddrV4, TcpListener},
+    net::SocketAddr,
     path::{Path, PathBuf},
     time::Duration,
 };
@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use crate::{
     layout::Layout,
-    net::{Host, command_in},
+    net::{Host, command_in, free_addresses},
     process::{Process, run},
     tools,
 };
@@ -63,7 +63,7 @@ impl Registry {
         let folder = tempfile::Builder::new().prefix("onepull-registry-").tempdir()?;
         let address = match options.host {
             Some(host) => SocketAddr::from((host.ip(), options.port.unwrap_or(PORT))),
-            None => free_address()?,
+            None => free_addresses::<1>()?[0],
         };
         let storage = options.storage.unwrap_or_else(|| folder.path().join("storage"));
         fs::create_dir_all(&storage)?;
@@ -78,7 +78,7 @@ impl Registry {
         Ok(registry)
     }
 
-    /// Where it listens: `10.99.x.y:5000` or `127.0.0.1:port`.
+    /// Where it listens: `10.99.x.y:5000` or `127.x.y.z:port`.
     pub fn addr(&self) -> SocketAddr {
         self.address
     }
@@ -159,11 +159,6 @@ impl Registry {
         self.process.ready("the registry listened", READY_LIMIT, ask).await?;
         Ok(())
     }
-}
-
-fn free_address() -> Result<SocketAddr> {
-    let listener = TcpListener::bind(SocketAddrV4::new(Ipv4Addr::LOCALHOST, 0))?;
-    Ok(listener.local_addr()?)
 }
 
 fn render(address: SocketAddr, storage: &Path) -> String {
