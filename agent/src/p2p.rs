@@ -22,6 +22,7 @@ mod metrics;
 mod node;
 mod patience;
 mod provider_store;
+mod reach;
 mod roster;
 mod router;
 mod transport;

@@ -1,11 +1,12 @@
 //! What this node announces, and when each announcement is due again.
 //!
 //! kad would republish everything at once and only at intervals; this queue spreads the walks, and
-//! repeats one early when it no longer reaches far enough. Its record lies on the nodes that were
-//! closest when it was made: a node that announced alone, or in a cluster that has grown by half
-//! since, would not be found through the newcomers. Nodes that merely restart cause nothing,
-//! because the record's other holders still answer. Generic over the walk's name, which only kad
-//! can make.
+//! repeats one early when it did not reach far enough, or no longer does. Its record lies on the
+//! nodes that were closest when it was made, and answered. A node that announced alone, or in a
+//! cluster that has grown by half since, would not be found through the newcomers; one whose peers
+//! were too busy to answer would hardly be found at all, and tries again after pauses that grow,
+//! because they may stay silent. Nodes that merely restart cause nothing, because the record's
+//! other holders still answer. Generic over the walk's name, which only kad can make.
 
 use std::{
     collections::{BTreeSet, HashMap},
@@ -17,17 +18,18 @@ use onepull_mirror::Digest;
 use rand::Rng;
 use tokio::time::Instant;
 
-use super::patience::Walk;
+use super::{
+    patience::Walk,
+    reach::{expected, is_few, pause},
+};
 
 /// Walks at once. A walk asks 20 peers, so 640 requests are out at most; a node with 5,000 digests
 /// has told its peers within seconds and still serves lookups beside it.
 const MOST_WALKS: usize = 32;
 
-/// A walk takes no longer; the record then goes to the peers that have answered.
+/// A walk takes no longer; the record then goes to the peers that have answered. If those were too
+/// few, the walk is repeated.
 const LONGEST_WALK: Duration = Duration::from_secs(3);
-
-/// When an announcement that failed is tried again.
-const RETRY: Duration = Duration::from_secs(5);
 
 /// The digests that this node announces.
 #[derive(Debug)]
@@ -42,8 +44,10 @@ pub(super) struct Announcements<Id> {
 struct Held {
     /// Its place in `due`; `None` while its walk is under way.
     due: Option<Instant>,
-    /// How many peers were live at its last walk.
+    /// How many peers were live when its last walk began.
     peers: usize,
+    /// Its last walks, in a row, that did not reach far enough.
+    narrow: u32,
 }
 
 // === impl Announcements ===
@@ -65,7 +69,7 @@ impl<Id: Copy + Eq + Hash> Announcements<Id> {
     /// Takes a digest in; it is due at once.
     pub(super) fn add(&mut self, digest: Digest, now: Instant) {
         if let std::collections::hash_map::Entry::Vacant(vacant) = self.held.entry(digest) {
-            vacant.insert(Held { due: Some(now), peers: 0 });
+            vacant.insert(Held { due: Some(now), peers: 0, narrow: 0 });
             self.due.insert((now, digest));
         }
     }
@@ -100,20 +104,18 @@ impl<Id: Copy + Eq + Hash> Announcements<Id> {
 
     /// `digest` could not be announced.
     pub(super) fn walk_failed(&mut self, digest: Digest, now: Instant) {
-        self.schedule(digest, now + RETRY);
+        self.schedule(digest, false, now);
     }
 
-    /// The walk `id` ended, and its record was sent (`sent`) or not.
-    pub(super) fn walk_ended(&mut self, id: Id, sent: bool, now: Instant) {
+    /// The walk `id` ended, its record went to `reached` peers, and `peers` are live. Those that
+    /// came while it was under way count as well: [`Announcements::peers_came`] passed it over.
+    pub(super) fn walk_ended(&mut self, id: Id, reached: usize, peers: usize, now: Instant) {
         let Some((digest, _)) = self.walks.remove(&id) else {
             return;
         };
-        if !sent {
-            return self.walk_failed(digest, now);
-        }
-        // Spread, so that what was announced together does not stay together for good.
-        let spread = rand::rng().random_range(0.8..1.0);
-        self.schedule(digest, now + self.republish.mul_f64(spread));
+        let asked = self.held.get(&digest).map_or(0, |held| held.peers);
+        let is_wide = !is_few(reached, expected(asked)) && !is_few(asked, peers);
+        self.schedule(digest, is_wide, now);
     }
 
     /// The walks to end now, because waiting longer is not worth it: their records then go to the
@@ -130,25 +132,31 @@ impl<Id: Copy + Eq + Hash> Announcements<Id> {
         stuck.collect()
     }
 
-    /// Makes all digests due whose walk knew two thirds of `peers` or fewer.
+    /// Makes all digests due whose walk knew too few of `peers`. The newcomers may answer where
+    /// others did not, so pauses start over.
     pub(super) fn peers_came(&mut self, peers: usize, now: Instant) {
         for (digest, held) in &mut self.held {
             let Some(due) = held.due.filter(|due| *due > now) else {
                 continue;
             };
-            if held.peers * 3 <= peers * 2 {
+            if is_few(held.peers, peers) {
                 self.due.remove(&(due, *digest));
                 self.due.insert((now, *digest));
-                held.due = Some(now);
+                (held.due, held.narrow) = (Some(now), 0);
             }
         }
     }
 
-    fn schedule(&mut self, digest: Digest, at: Instant) {
+    /// Its last walk reached far enough (`is_wide`) or not.
+    fn schedule(&mut self, digest: Digest, is_wide: bool, now: Instant) {
         // `None`: it was withdrawn in the meantime. A `due`: and announced again.
         if let Some(held) = self.held.get_mut(&digest).filter(|held| held.due.is_none()) {
-            held.due = Some(at);
-            self.due.insert((at, digest));
+            held.narrow = if is_wide { 0 } else { held.narrow.saturating_add(1) };
+            // Spread, so that what was announced together does not stay together for good.
+            let spread = rand::rng().random_range(0.8..1.0);
+            let due = now + pause(held.narrow, self.republish).mul_f64(spread);
+            held.due = Some(due);
+            self.due.insert((due, digest));
         }
     }
 }
@@ -156,6 +164,7 @@ impl<Id: Copy + Eq + Hash> Announcements<Id> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::p2p::reach::FIRST_PAUSE;
 
     const REPUBLISH: Duration = Duration::from_secs(200);
 
@@ -168,10 +177,21 @@ mod tests {
         let now = Instant::now();
         let mut announcements = Announcements::new(REPUBLISH);
         announcements.add(digest(0), now);
+        announce(&mut announcements, peers, peers, now);
+        announcements
+    }
+
+    /// Walks for the one digest, due by `now`, with `peers` live. Gives the pause that follows.
+    fn announce(
+        announcements: &mut Announcements<usize>,
+        peers: usize,
+        reached: usize,
+        now: Instant,
+    ) -> Duration {
         assert_eq!(announcements.next(peers, now), Some(digest(0)));
         announcements.walk_began(0, digest(0), now);
-        announcements.walk_ended(0, true, now);
-        announcements
+        announcements.walk_ended(0, reached, peers, now);
+        announcements.next_due().unwrap() - now
     }
 
     #[tokio::test(start_paused = true)]
@@ -196,7 +216,7 @@ mod tests {
         }
         assert_eq!(begun, MOST_WALKS);
         assert_eq!(announcements.next_due(), None);
-        announcements.walk_ended(0, true, now);
+        announcements.walk_ended(0, 7, 7, now);
         assert!(announcements.next(7, now).is_some());
     }
 
@@ -211,19 +231,57 @@ mod tests {
         announcements.next(7, now);
         announcements.walk_began(1, digest(1), now);
         announcements.remove(&digest(1));
-        announcements.walk_ended(1, true, now);
+        announcements.walk_ended(1, 0, 7, now);
         assert_eq!(announcements.next_due(), None);
     }
 
     #[tokio::test(start_paused = true)]
-    async fn a_failed_announcement_is_tried_again_soon() {
+    async fn an_announcement_that_failed_or_reached_few_is_repeated_soon() {
+        let now = Instant::now();
+        for (peers, reached, again) in
+            [(0, 0, false), (1, 0, true), (7, 5, false), (20, 2, true), (200, 20, false)]
+        {
+            let mut announcements = Announcements::new(REPUBLISH);
+            announcements.add(digest(0), now);
+            let pause = announce(&mut announcements, peers, reached, now);
+            assert_eq!(pause <= FIRST_PAUSE, again, "{reached} of {peers} peers");
+        }
+
+        let mut announcements = Announcements::<usize>::new(REPUBLISH);
+        announcements.add(digest(0), now);
+        announcements.next(0, now);
+        announcements.walk_failed(digest(0), now);
+        assert!(announcements.next_due().unwrap() <= now + FIRST_PAUSE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn peers_that_stay_silent_are_asked_ever_more_rarely_and_then_start_over() {
+        let mut announcements = announced(7);
+        let mut now = Instant::now() + REPUBLISH;
+        for _ in 0..6 {
+            now += announce(&mut announcements, 7, 1, now);
+        }
+        assert!(announce(&mut announcements, 7, 1, now) >= REPUBLISH.mul_f64(0.8));
+        now += REPUBLISH;
+        assert!(announce(&mut announcements, 7, 6, now) >= REPUBLISH.mul_f64(0.8));
+        now += REPUBLISH;
+        assert!(announce(&mut announcements, 7, 1, now) <= FIRST_PAUSE);
+
+        announcements.peers_came(20, now);
+        assert!(announce(&mut announcements, 20, 1, now) <= FIRST_PAUSE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn peers_that_came_during_a_walk_are_told_soon() {
         let now = Instant::now();
         let mut announcements = Announcements::new(REPUBLISH);
         announcements.add(digest(0), now);
-        announcements.next(7, now);
+        announcements.next(4, now);
         announcements.walk_began(0, digest(0), now);
-        announcements.walk_ended(0, false, now);
-        assert_eq!(announcements.next_due(), Some(now + RETRY));
+        announcements.peers_came(6, now);
+        assert_eq!(announcements.next_due(), None, "its walk is under way");
+        announcements.walk_ended(0, 4, 6, now);
+        assert!(announcements.next_due().unwrap() <= now + FIRST_PAUSE);
     }
 
     #[tokio::test(start_paused = true)]

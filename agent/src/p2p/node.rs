@@ -187,8 +187,8 @@ impl Node {
         }
     }
 
-    /// Ending an announcement's walk sends the record to those that have answered; letting kad
-    /// time it out would send it to nobody.
+    /// Ending an announcement's walk sends the record to those that have answered, and the queue
+    /// repeats it soon when they were few; letting kad time it out would send it to nobody.
     fn end_stuck_walks(&mut self, now: Instant) {
         let kad = &self.swarm.behaviour().kad;
         let progress = |walk: &QueryId| {

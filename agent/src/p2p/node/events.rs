@@ -20,6 +20,7 @@ use crate::p2p::{
     behaviour::{BehaviourEvent, KAD_PROTOCOL},
     bootstrap::Attempt,
     lookups::Offer,
+    reach::reached,
     roster::Entered,
 };
 
@@ -70,7 +71,8 @@ impl Node {
             }
             QueryResult::GetProviders(_) => self.lookups.walk_ended(id),
             QueryResult::StartProviding(sent) => {
-                self.announcements.walk_ended(id, sent.is_ok(), now);
+                let reached = sent.map_or(0, |_| reached(&stats));
+                self.announcements.walk_ended(id, reached, self.roster.len(), now);
             }
             _ => {}
         }
