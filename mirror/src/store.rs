@@ -10,33 +10,41 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use futures::stream::BoxStream;
 use thiserror::Error;
+use tokio::sync::watch;
 
 use crate::Digest;
 
 mod folder;
+mod followers;
+mod growth;
 mod inventory;
 mod read;
+mod tail;
 
 pub use folder::{FolderStore, FolderWriter, blob_path};
-pub use inventory::Inventory;
+pub use growth::{Growing, Growth};
+pub use inventory::{Ingest, Inventory};
 pub(crate) use read::limited;
 pub use read::{READ_CHUNK, open_file, read_file};
+pub use tail::{STALL, tail_file};
 
 /// What a node holds. Shared by every request, so all methods take `&self`.
 #[async_trait]
 pub trait Store: Send + Sync + 'static {
-    /// How much of `digest` is here; `None` when nothing is.
+    /// How much of `digest` is here; `None` when nothing is. An unfinished blob counts once it has
+    /// been seen to grow.
     ///
     /// # Errors
     /// Only when the store cannot tell. A caller treats that as a miss.
     async fn stat(&self, digest: &Digest) -> Result<Option<Presence>, StoreError>;
 
     /// Streams the blob from byte `offset` to its end; a growing blob is followed until it is
-    /// complete.
+    /// complete, also from an offset that it has not reached yet.
     ///
     /// # Errors
     /// [`StoreError::Absent`] when the blob is not here (any more), [`StoreError::Io`] and
-    /// [`StoreError::Length`] when its bytes cannot be read. An error in mid-stream ends the stream.
+    /// [`StoreError::Length`] when its bytes cannot be read. An error in mid-stream ends the stream:
+    /// a growing blob was given up, or did not grow for [`STALL`] while the reader waited.
     async fn open(&self, digest: &Digest, offset: u64) -> Result<ByteStream, StoreError>;
 
     /// Drops an unfinished copy whose bytes were found to be wrong, so that the runtime's next
@@ -48,6 +56,13 @@ pub trait Store: Send + Sync + 'static {
 
     /// Everything that is complete now, and what changes from then on, without a gap between.
     fn watch(&self) -> Watch;
+
+    /// What the store has noticed of one blob, now and from now on; `None` is nothing, or nothing
+    /// any more. Steps of growth may be skipped, the last state never is.
+    ///
+    /// Cheap, for digests that may never come too: any number of followers share one entry, which
+    /// goes with the last of them. The store asks nobody, so it may hear of a blob only later.
+    fn follow(&self, digest: &Digest) -> watch::Receiver<Option<Presence>>;
 }
 
 /// How much of a blob a store has.

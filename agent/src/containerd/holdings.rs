@@ -5,18 +5,19 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use onepull_mirror::{
     Digest,
-    store::{Inventory, Watch},
+    store::{Inventory, Presence, Watch},
 };
+use tokio::sync::watch;
 
-/// The complete blobs of containerd, as far as they are known.
+/// The blobs of containerd, as far as they are known.
 #[derive(Debug, Default)]
 pub(super) struct Holdings {
-    inventory: Inventory,
+    inventory: Arc<Inventory>,
     noted: Mutex<Noted>,
 }
 
@@ -72,6 +73,11 @@ impl Holdings {
     /// The content now and the changes after it.
     pub(super) fn watch(&self) -> Watch {
         self.inventory.watch()
+    }
+
+    /// What is known of one blob, now and from now on.
+    pub(super) fn follow(&self, digest: &Digest) -> watch::Receiver<Option<Presence>> {
+        self.inventory.follow(digest)
     }
 
     fn lock(&self) -> MutexGuard<'_, Noted> {

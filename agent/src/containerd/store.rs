@@ -125,6 +125,10 @@ impl Store for ContainerdStore {
     fn watch(&self) -> Watch {
         self.holdings.watch()
     }
+
+    fn follow(&self, digest: &Digest) -> watch::Receiver<Option<Presence>> {
+        self.holdings.follow(digest)
+    }
 }
 
 fn unavailable(error: ContainerdError) -> StoreError {

@@ -23,6 +23,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use runtime::{Node, requirements, until};
 
+mod ingest;
 mod runtime;
 
 /// Each test below against each release.

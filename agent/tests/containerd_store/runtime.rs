@@ -13,9 +13,14 @@ use containerd_client::{
     types::Descriptor,
 };
 use onepull_agent::containerd::{ContainerdStore, NAMESPACE, Pace};
-use onepull_mirror::{Digest, Store, testing::store::StoreFixture};
+use onepull_mirror::{
+    Digest, Store,
+    testing::store::{Ingest, StoreFixture},
+};
 use onepull_testbed::{Containerd, Requirement, Version, containerd::Options};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::ingest::Writing;
 
 /// Everything takes milliseconds but on a loaded machine.
 const LIMIT: Duration = Duration::from_secs(30);
@@ -132,6 +137,11 @@ impl StoreFixture for Node {
     async fn delete(&self, digest: &Digest) {
         self.delete_blob(digest).await;
     }
+
+    async fn begin(&self, digest: Digest, total: Option<u64>) -> Box<dyn Ingest> {
+        let channel = self.containerd.channel().await.unwrap();
+        Box::new(Writing::begin(channel, digest, total).await)
+    }
 }
 
 /// Waits until `holds`, with a limit for a loaded machine.
@@ -140,7 +150,7 @@ pub(crate) async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
     onepull_testbed::deadline::eventually(what, LIMIT, ask).await.unwrap();
 }
 
-fn within<T>(namespace: &str, message: T) -> Request<T> {
+pub(crate) fn within<T>(namespace: &str, message: T) -> Request<T> {
     let mut request = Request::new(message);
     request.metadata_mut().insert("containerd-namespace", namespace.parse().unwrap());
     request

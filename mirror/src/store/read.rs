@@ -12,7 +12,7 @@ use std::{
 };
 
 use bytes::Bytes;
-use futures::{StreamExt, stream};
+use futures::{Stream, StreamExt, stream};
 use tokio::task::spawn_blocking;
 
 use super::ByteStream;
@@ -35,25 +35,34 @@ const HELD: usize = 3;
 static OPEN: AtomicUsize = AtomicUsize::new(0);
 
 /// Counts a stream as open while it lives.
-struct Counted;
+pub(super) struct Counted;
 
 /// Streams `range` of an open file. One chunk is read ahead while the last one is being sent.
 ///
 /// A file that ends before the range does ends the stream with `UnexpectedEof`.
 pub fn read_file(file: File, range: Range<u64>) -> ByteStream {
-    let file = Arc::new(file);
     let steps = stream::unfold((range.start, Counted::new()), move |(at, open)| {
-        let chunk = chunk(OPEN.load(Ordering::Relaxed)) as u64;
-        let end = range.end.min(at + chunk);
-        std::future::ready((at < end).then_some((at..end, (end, open))))
+        let end = range.end.min(at + open.chunk());
+        std::future::ready((at < end).then_some((Ok(at..end), (end, open))))
     });
+    read_steps(file, steps).boxed()
+}
+
+/// Reads each of `steps` as soon as it is known, and one ahead of the one being sent.
+pub(super) fn read_steps(
+    file: File,
+    steps: impl Stream<Item = io::Result<Range<u64>>> + Send,
+) -> impl Stream<Item = io::Result<Bytes>> + Send {
+    let file = Arc::new(file);
     steps
         .map(move |step| {
             let file = Arc::clone(&file);
-            async move { spawn_blocking(move || read_step(&file, step)).await? }
+            async move {
+                let step = step?;
+                spawn_blocking(move || read_step(&file, step)).await?
+            }
         })
         .buffered(2)
-        .boxed()
 }
 
 /// The chunk that keeps `open` streams within [`MEMORY`].
@@ -62,9 +71,15 @@ fn chunk(open: usize) -> usize {
 }
 
 impl Counted {
-    fn new() -> Self {
+    pub(super) fn new() -> Self {
         OPEN.fetch_add(1, Ordering::Relaxed);
         Self
+    }
+
+    /// Bytes that this stream may read at a time now.
+    #[allow(clippy::unused_self, reason = "only a stream that is counted may ask")]
+    pub(super) fn chunk(&self) -> u64 {
+        chunk(OPEN.load(Ordering::Relaxed)) as u64
     }
 }
 

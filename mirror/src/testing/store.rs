@@ -12,6 +12,10 @@ use crate::{
     store::{Presence, READ_CHUNK, StoreError, StoreEvent},
 };
 
+mod growing;
+
+pub use growing::a_stalled_ingest_ends_its_readers;
+
 /// A real runtime tells of its changes within this time, even on a loaded machine.
 const EVENT_DEADLINE: Duration = Duration::from_secs(30);
 
@@ -24,6 +28,20 @@ pub trait StoreFixture: Send + Sync {
     async fn put(&self, bytes: Bytes) -> Digest;
     /// Deletes a blob behind the store's back.
     async fn delete(&self, digest: &Digest);
+    /// Begins to write a blob behind the store's back; `total` is how long it will be, if the writer
+    /// says so.
+    async fn begin(&self, digest: Digest, total: Option<u64>) -> Box<dyn Ingest>;
+}
+
+/// A blob that is being written behind the store's back.
+#[async_trait]
+pub trait Ingest: Send {
+    /// Writes the next bytes.
+    async fn append(&mut self, bytes: Bytes);
+    /// Makes the blob complete.
+    async fn commit(self: Box<Self>);
+    /// Gives it up.
+    async fn abort(self: Box<Self>);
 }
 
 /// Runs the whole suite.
@@ -32,11 +50,13 @@ pub async fn conforms(fixture: &dyn StoreFixture) {
     a_blob_streams_from_any_offset(fixture).await;
     watchers_see_each_change_once(fixture).await;
     aborting_what_is_not_there_changes_nothing(fixture).await;
+    growing::conforms(fixture).await;
 }
 
 async fn an_absent_blob_is_absent(fixture: &dyn StoreFixture) {
     let absent = Digest::sha256(b"nobody ever stored this");
     assert_eq!(fixture.store().stat(&absent).await.unwrap(), None);
+    assert_eq!(*fixture.store().follow(&absent).borrow(), None);
     let opened = fixture.store().open(&absent, 0).await;
     assert!(matches!(opened.err(), Some(StoreError::Absent(digest)) if digest == absent));
 }
@@ -46,6 +66,7 @@ async fn a_blob_streams_from_any_offset(fixture: &dyn StoreFixture) {
     let digest = fixture.put(bytes.clone()).await;
     let size = bytes.len() as u64;
     assert_eq!(fixture.store().stat(&digest).await.unwrap(), Some(Presence::Complete { size }));
+    assert_eq!(*fixture.store().follow(&digest).borrow(), Some(Presence::Complete { size }));
     for offset in [0, 1, READ_CHUNK, bytes.len() - 1, bytes.len()] {
         let stream = fixture.store().open(&digest, offset as u64).await.unwrap();
         let read: Vec<Bytes> = stream.try_collect().await.unwrap();
@@ -68,6 +89,7 @@ async fn watchers_see_each_change_once(fixture: &dyn StoreFixture) {
     expected.insert(added, 22);
     assert_eq!(fixture.store().watch().snapshot, expected);
     assert_eq!(fixture.store().stat(&before).await.unwrap(), None);
+    assert_eq!(*fixture.store().follow(&before).borrow(), None);
 }
 
 async fn aborting_what_is_not_there_changes_nothing(fixture: &dyn StoreFixture) {

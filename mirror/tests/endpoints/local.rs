@@ -10,7 +10,10 @@ use onepull_mirror::{
     router::MemoryNetwork,
     store::{ByteStream, FolderStore, Presence, READ_CHUNK, StoreError, Watch},
 };
-use tokio::{sync::mpsc, time::timeout};
+use tokio::{
+    sync::{mpsc, watch},
+    time::timeout,
+};
 
 use crate::{
     evil::{answer, evil_counted, whole},
@@ -38,6 +41,9 @@ impl Store for BadDisk {
     fn watch(&self) -> Watch {
         self.0.watch()
     }
+    fn follow(&self, digest: &Digest) -> watch::Receiver<Option<Presence>> {
+        self.0.follow(digest)
+    }
 }
 
 #[async_trait]
@@ -54,6 +60,9 @@ impl Store for SlowAbort {
     }
     fn watch(&self) -> Watch {
         self.0.watch()
+    }
+    fn follow(&self, digest: &Digest) -> watch::Receiver<Option<Presence>> {
+        self.0.follow(digest)
     }
 }
 
