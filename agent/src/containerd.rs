@@ -16,20 +16,28 @@
 //!
 //! So image events and time lead to a new listing, and a file that turns out to be gone is taken
 //! off the list when somebody asks for it.
+//!
+//! A second task, in `arrivals.rs`, watches the ingest folder, where downloads grow in order.
 
+mod arrival;
+mod arrivals;
 mod connect;
+mod due;
 mod error;
 mod events;
 mod follow;
 mod holdings;
 mod ingests;
+mod inotify;
 mod introspection;
+mod label;
 mod ledger;
 mod link;
 mod listing;
 mod namespace;
 mod relist;
 mod store;
+mod verdict;
 
 pub use connect::dial;
 pub use error::ContainerdError;

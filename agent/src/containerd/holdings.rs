@@ -35,6 +35,16 @@ impl Holdings {
         self.inventory.size(digest)
     }
 
+    /// How much of a blob is here, as far as that is known.
+    pub(super) fn presence(&self, digest: &Digest) -> Option<Presence> {
+        self.inventory.presence(digest)
+    }
+
+    /// Where growth is told and found.
+    pub(super) fn inventory(&self) -> &Arc<Inventory> {
+        &self.inventory
+    }
+
     /// A blob is complete.
     pub(super) fn add(&self, digest: Digest, size: u64) {
         let mut noted = self.lock();

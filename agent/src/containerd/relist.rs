@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
+use onepull_mirror::store::STALL;
 use tokio::time::Instant;
 
-/// How often content is listed.
+/// The times of the store: how often content is listed, and how long a reader of a growing blob
+/// waits for more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Pace {
     /// Between the starts of two listings. A pull ends with several image events in a row, one
@@ -15,6 +17,8 @@ pub struct Pace {
     pub settle: Duration,
     /// Between listings for no reason but that something may have been missed.
     pub audit: Duration,
+    /// After which a blob that does not grow is no longer waited for.
+    pub stall: Duration,
 }
 
 /// What the listings still to come are for; the earliest is next.
@@ -35,6 +39,7 @@ impl Default for Pace {
             apart: Duration::from_millis(200),
             settle: Duration::from_secs(5),
             audit: Duration::from_secs(60),
+            stall: STALL,
         }
     }
 }

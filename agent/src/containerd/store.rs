@@ -1,6 +1,6 @@
 //! The [`Store`] of a node that runs containerd.
 
-use std::{error::Error, path::Path, sync::Arc};
+use std::{error::Error, path::Path, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use onepull_mirror::{
@@ -12,6 +12,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use super::{
     ContainerdError, Pace,
+    arrivals::Arrivals,
     connect::dial,
     follow::Follower,
     holdings::Holdings,
@@ -20,7 +21,10 @@ use super::{
     listing,
 };
 
-/// containerd's complete blobs in namespace `k8s.io`.
+/// A commit between two looks makes a reader look again; this often only by a rare coincidence.
+const LOOKS: usize = 3;
+
+/// containerd's blobs in namespace `k8s.io`, complete or arriving.
 ///
 /// Until containerd has answered for the first time everything is absent. While it is down, what it
 /// held is still served: its files are still there.
@@ -28,6 +32,8 @@ use super::{
 pub struct ContainerdStore {
     holdings: Arc<Holdings>,
     link: watch::Receiver<Link>,
+    watching: watch::Receiver<bool>,
+    stall: Duration,
 }
 
 // === impl ContainerdStore ===
@@ -35,7 +41,7 @@ pub struct ContainerdStore {
 impl ContainerdStore {
     /// Follows the containerd on `socket`, from now or from when it starts, until `stop`.
     ///
-    /// Its one task runs on `tasks`.
+    /// Its two tasks run on `tasks`.
     ///
     /// # Errors
     /// Only what no waiting mends: the path is no socket, or not for us.
@@ -53,9 +59,12 @@ impl ContainerdStore {
         let holdings = Arc::<Holdings>::default();
         let (sender, link) = watch::channel(Link::default());
         let follower = Follower { holdings: Arc::clone(&holdings), link: sender, pace };
-        let socket = socket.to_owned();
+        let (watching, begun) = watch::channel(false);
+        let arrivals = Arrivals { holdings: Arc::clone(&holdings), link: link.clone(), watching };
+        let (socket, stopped) = (socket.to_owned(), stop.clone());
         tasks.spawn(async move { stop.run_until_cancelled(follower.run(&socket)).await });
-        Ok(Arc::new(Self { holdings, link }))
+        tasks.spawn(async move { stopped.run_until_cancelled(arrivals.run()).await });
+        Ok(Arc::new(Self { holdings, link, watching: begun, stall: pace.stall }))
     }
 
     /// Whether containerd answers now and the list of its blobs is being kept true.
@@ -63,7 +72,8 @@ impl ContainerdStore {
         matches!(*self.link.borrow(), Link::Up(_))
     }
 
-    /// Waits until containerd's blobs have been listed for the first time, or the store was stopped.
+    /// Waits until containerd's blobs have been listed for the first time and its downloads are
+    /// being watched, or the store was stopped.
     ///
     /// What [`Store::watch`] tells as added before that was there before this process; what it
     /// tells of a watch taken after it is new.
@@ -71,6 +81,7 @@ impl ContainerdStore {
         let mut link = self.link.clone();
         // An error means that the follower was stopped.
         let _ = link.wait_for(|link| link.session().is_some()).await;
+        let _ = self.watching.clone().wait_for(|watching| *watching).await;
     }
 
     fn session(&self) -> Option<Session> {
@@ -88,21 +99,32 @@ impl ContainerdStore {
         }
         Ok(size)
     }
-}
 
-#[async_trait]
-impl Store for ContainerdStore {
-    async fn stat(&self, digest: &Digest) -> Result<Option<Presence>, StoreError> {
-        let Some(session) = self.session() else { return Ok(None) };
-        let size = self.size(&session, digest).await?;
-        Ok(size.map(|size| Presence::Complete { size }))
+    async fn open_growing(
+        &self,
+        digest: &Digest,
+        offset: u64,
+    ) -> Result<Option<ByteStream>, StoreError> {
+        for _ in 0..LOOKS {
+            let Some(growing) = self.holdings.inventory().growing(digest) else { break };
+            let opened = growing.open(offset, self.stall).await;
+            let opened = opened.map_err(|source| StoreError::from_io(*digest, source))?;
+            if opened.is_some() {
+                return Ok(opened);
+            }
+        }
+        Ok(None)
     }
 
-    async fn open(&self, digest: &Digest, offset: u64) -> Result<ByteStream, StoreError> {
-        let absent = StoreError::Absent(*digest);
-        let Some(session) = self.session() else { return Err(absent) };
+    async fn open_complete(
+        &self,
+        session: &Session,
+        digest: &Digest,
+        offset: u64,
+    ) -> Result<ByteStream, StoreError> {
         // The folder is shared by all namespaces, so the file alone proves nothing.
-        let Some(expected) = self.size(&session, digest).await? else { return Err(absent) };
+        let size = self.size(session, digest).await?;
+        let expected = size.ok_or(StoreError::Absent(*digest))?;
         match open_file(&blob_path(&session.root, digest)).await {
             Ok((file, found)) if found == expected => Ok(read_file(file, offset.min(found)..found)),
             Ok((_, found)) => Err(StoreError::Length { digest: *digest, expected, found }),
@@ -114,6 +136,38 @@ impl Store for ContainerdStore {
                 }
                 Err(error)
             }
+        }
+    }
+}
+
+#[async_trait]
+impl Store for ContainerdStore {
+    async fn stat(&self, digest: &Digest) -> Result<Option<Presence>, StoreError> {
+        let known = self.holdings.presence(digest);
+        if let Some(growing) = self.holdings.inventory().growing(digest)
+            && growing.is_there().await
+        {
+            return Ok(known);
+        }
+        let Some(session) = self.session() else { return Ok(None) };
+        let size = self.size(&session, digest).await?;
+        Ok(size.map(|size| Presence::Complete { size }).or(known))
+    }
+
+    async fn open(&self, digest: &Digest, offset: u64) -> Result<ByteStream, StoreError> {
+        let Some(session) = self.session() else { return Err(StoreError::Absent(*digest)) };
+        if self.holdings.size(digest).is_none()
+            && let Some(stream) = self.open_growing(digest, offset).await?
+        {
+            return Ok(stream);
+        }
+        match self.open_complete(&session, digest, offset).await {
+            // Deleted unnoticed, it may be arriving again.
+            Err(StoreError::Absent(absent)) => {
+                let stream = self.open_growing(digest, offset).await?;
+                stream.ok_or(StoreError::Absent(absent))
+            }
+            opened => opened,
         }
     }
 

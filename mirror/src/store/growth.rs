@@ -7,6 +7,7 @@
 use std::{collections::BTreeMap, io, path::PathBuf};
 
 use tokio::{
+    fs,
     sync::watch,
     time::{Duration, Instant, timeout},
 };
@@ -83,6 +84,12 @@ struct Notices {
 // === impl Growing ===
 
 impl Growing {
+    /// Whether the ingest's file is where it was: if not, the ingest has ended, and the store is
+    /// about to learn how.
+    pub async fn is_there(&self) -> bool {
+        fs::try_exists(&self.path).await.unwrap_or(false)
+    }
+
     /// Streams from `offset` to the blob's end, as it grows; see [`tail_file`].
     ///
     /// `None` when the ingest ended before its file could be opened, and how is known now: look
