@@ -18,7 +18,7 @@ use crate::runtime::within;
 /// A message of 1 MiB, well below the 4 MiB that containerd accepts.
 const PIECE: usize = 1 << 20;
 
-/// One open writer. Each of its steps has been carried out when it returns.
+/// One open writer, which goes on where an earlier one ended. Each of its steps has been carried out when it returns.
 pub(crate) struct Writing {
     client: ContentClient<Channel>,
     template: WriteContentRequest,
@@ -42,7 +42,8 @@ impl Writing {
         let answers = client.write(within(NAMESPACE, receiver)).await.unwrap().into_inner();
         let mut writing = Self { client, template, requests, answers, offset: 0 };
         writing.template.expected = digest.to_string();
-        writing.answers.message().await.unwrap().unwrap();
+        let answer = writing.answers.message().await.unwrap().unwrap();
+        writing.offset = answer.offset.try_into().unwrap();
         writing
     }
 

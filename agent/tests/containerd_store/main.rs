@@ -21,10 +21,18 @@ use rustix::thread::{CapabilitySet, capabilities, set_capabilities};
 use tokio::time::timeout;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use growing::{
+    a_pull_in_parallel_pieces_is_followed, a_reader_outlives_a_restart_of_containerd,
+    a_slow_pull_is_followed, a_stalled_ingest_ends_its_readers,
+    an_ingest_that_was_there_before_counts_once_it_grows,
+    downloads_of_another_namespace_are_not_followed,
+};
 use runtime::{Node, requirements, until};
 
+mod growing;
 mod ingest;
 mod runtime;
+mod slow;
 
 /// Each test below against each release.
 macro_rules! on_both_releases {
@@ -55,7 +63,13 @@ on_both_releases! {
     an_unfinished_download_is_aborted
     a_pull_and_its_removal_are_followed
     a_socket_without_permission_is_refused
-    its_task_ends_when_told
+    its_tasks_end_when_told
+    a_stalled_ingest_ends_its_readers
+    an_ingest_that_was_there_before_counts_once_it_grows
+    downloads_of_another_namespace_are_not_followed
+    a_reader_outlives_a_restart_of_containerd
+    a_slow_pull_is_followed
+    a_pull_in_parallel_pieces_is_followed
 }
 
 async fn it_keeps_the_promises_of_a_store(version: Version) {
@@ -165,7 +179,7 @@ async fn a_pull_and_its_removal_are_followed(version: Version) {
     let layout = Layout::generate(&folder.path().join("image"), &spec).unwrap();
     let registry = Registry::start(registry::Options::default()).await.unwrap();
     registry.push(&layout, "team/app", "v1").await.unwrap();
-    plain_http(folder.path(), &registry);
+    plain_http(folder.path(), &registry.name());
     let options = Options { hosts_dir: Some(folder.path().to_owned()), ..Default::default() };
     let node = Node::with(version, options, Pace::default()).await;
 
@@ -205,7 +219,7 @@ async fn a_socket_without_permission_is_refused(version: Version) {
     assert!(error.to_string().contains("run as root"), "{error}");
 }
 
-async fn its_task_ends_when_told(version: Version) {
+async fn its_tasks_end_when_told(version: Version) {
     let node = Node::start(version).await;
     node.stop.cancel();
     node.tasks.close();
@@ -224,9 +238,9 @@ async fn read(node: &Node, digest: &Digest) -> Vec<u8> {
 }
 
 /// `hosts.toml` for a registry that speaks plain HTTP, as an administrator would write it.
-fn plain_http(folder: &Path, registry: &Registry) {
-    let folder = folder.join(registry.name());
+fn plain_http(folder: &Path, registry: &str) {
+    let folder = folder.join(registry);
     fs::create_dir_all(&folder).unwrap();
-    let text = format!("server = {url:?}\n[host.{url:?}]\n", url = registry.url());
+    let text = format!("server = {url:?}\n[host.{url:?}]\n", url = format!("http://{registry}"));
     fs::write(folder.join("hosts.toml"), text).unwrap();
 }

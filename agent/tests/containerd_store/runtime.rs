@@ -23,7 +23,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use crate::ingest::Writing;
 
 /// Everything takes milliseconds but on a loaded machine.
-const LIMIT: Duration = Duration::from_secs(30);
+pub(crate) const LIMIT: Duration = Duration::from_secs(30);
 
 /// What the tests of one release need.
 pub(crate) fn requirements(version: Version) -> [Requirement; 2] {
