@@ -122,6 +122,8 @@ async fn follow_a_pull(version: Version, parallel_fetch: Option<u64>) {
     let readers = layers.iter().map(|layer| read_while_it_arrives(&node, layer, &layout));
     let (pulled, _) = join!(cri.pull(&name), join_all(readers));
     pulled.unwrap();
+    let in_pieces = registry.requests().unwrap().iter().any(|request| request.status == 206);
+    assert_eq!(in_pieces, parallel_fetch.is_some());
 }
 
 async fn read_while_it_arrives(node: &Node, layer: &Blob, layout: &Layout) {

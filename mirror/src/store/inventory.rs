@@ -219,8 +219,10 @@ impl Ingest {
 
 impl Drop for Ingest {
     fn drop(&mut self) {
-        if self.is_current() {
-            self.inventory.abort(&self.digest);
+        let mut state = self.inventory.lock();
+        if state.ingests.is_current(&self.digest, self.number) {
+            state.ingests.end(&self.digest, Growth::Lost);
+            state.tell(&self.digest);
         }
     }
 }
