@@ -34,6 +34,7 @@ use std::{
 };
 
 use libp2p::{identity::Keypair, noise};
+use onepull_mirror::Peer;
 use thiserror::Error;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
@@ -44,6 +45,7 @@ pub use metrics::RouterMetrics;
 pub use router::Libp2pRouter;
 
 use agent_version::AgentVersion;
+use roster::Placed;
 
 /// How long a provider record lives where it was placed. A node that is gone for good is still
 /// found for this long, at the price of one refused connection; renewing costs each holder some 40
@@ -146,8 +148,10 @@ impl P2p {
         let listeners = listen::listen(&mut swarm, config.listen).await?;
         let advertised = SocketAddr::new(config.advertise, listeners.port);
         swarm.add_external_address(address::multiaddr(advertised));
-        let (router, seat) =
-            router::new(SocketAddr::new(config.listen.ip(), listeners.port), &config.bootstrap);
+        let endpoint = SocketAddr::new(config.advertise, config.peer_endpoint_port);
+        let placed = Placed::new(*swarm.local_peer_id(), Peer { endpoint, zone: config.zone });
+        let local_addr = SocketAddr::new(config.listen.ip(), listeners.port);
+        let (router, seat) = router::new(placed, local_addr, &config.bootstrap);
         let mut me = listeners.addresses;
         me.insert(advertised);
         let node = node::Node::new(swarm, seat, me, config.bootstrap, config.record_ttl / 3);

@@ -41,7 +41,7 @@ pub trait Router: Send + Sync + 'static {
     /// request for what is gone stays cheap.
     async fn withdraw(&self, digest: &Digest);
 
-    /// The live peers closest to `digest`, nearest first, from what this node knows now; no
-    /// network is asked. These are the coordinators of its claims.
+    /// The live nodes closest to `digest`, this one among them, nearest first, from what this node
+    /// knows now; no network is asked. The first is the coordinator of its claims.
     fn closest(&self, digest: &Digest) -> Vec<Peer>;
 }

@@ -18,14 +18,20 @@ use super::{
     agent_version::AgentVersion,
 };
 
+/// A node and its place in the key space.
+#[derive(Clone, Debug)]
+pub(super) struct Placed {
+    peer: Peer,
+    key: KBucketKey<PeerId>,
+}
+
 /// A live peer.
 #[derive(Clone, Debug)]
 pub(super) struct Live {
-    pub(super) peer: Peer,
+    placed: Placed,
     /// Where its DHT listens.
     p2p: SocketAddr,
     since: Instant,
-    key: KBucketKey<PeerId>,
 }
 
 /// The live peers at one moment.
@@ -65,7 +71,7 @@ impl Roster {
         let Some((p2p, peer)) = read(info) else {
             return Entered::Stranger;
         };
-        let same = |(_, live): &(&PeerId, &Live)| live.peer.endpoint == peer.endpoint;
+        let same = |(_, live): &(&PeerId, &Live)| live.placed.peer.endpoint == peer.endpoint;
         let replaced = self
             .peers
             .iter()
@@ -76,7 +82,7 @@ impl Roster {
             self.peers.remove(&replaced);
         }
         let since = self.peers.get(&id).map_or(now, |live| live.since);
-        match self.peers.insert(id, Live { peer, p2p, since, key: id.into() }) {
+        match self.peers.insert(id, Live { placed: Placed::new(id, peer), p2p, since }) {
             Some(_) => Entered::Known,
             None => Entered::New { replaced },
         }
@@ -88,7 +94,7 @@ impl Roster {
     }
 
     pub(super) fn get(&self, id: &PeerId) -> Option<&Peer> {
-        self.peers.get(id).map(|live| &live.peer)
+        self.peers.get(id).map(|live| &live.placed.peer)
     }
 
     pub(super) fn len(&self) -> usize {
@@ -110,15 +116,24 @@ impl Roster {
     }
 }
 
-/// The peers in `snapshot` closest to `digest`, nearest first: by XOR of the hashes of their DHT
-/// names with that of the digest, as in kad itself. At most 20, the width of a bucket: beyond
-/// that a node's picture of its neighbourhood is not reliable anyway.
-pub(super) fn closest(snapshot: &[Live], digest: &Digest) -> Vec<Peer> {
+// === impl Placed ===
+
+impl Placed {
+    pub(super) fn new(id: PeerId, peer: Peer) -> Self {
+        Self { peer, key: id.into() }
+    }
+}
+
+/// The nodes among `me` and `others` that are closest to `digest`, nearest first: by XOR of the
+/// hashes of their DHT names with that of the digest, as in kad itself. At most 20, the width of a
+/// bucket: beyond that a node's picture of its neighbourhood is not reliable anyway.
+pub(super) fn closest(me: &Placed, others: &[Live], digest: &Digest) -> Vec<Peer> {
     let target = KBucketKey::new(record_key(digest));
-    let mut live: Vec<_> =
-        snapshot.iter().map(|live| (live.key.distance(&target), &live.peer)).collect();
-    live.sort_unstable_by_key(|(distance, _)| *distance);
-    live.into_iter().take(K_VALUE.get()).map(|(_, peer)| peer.clone()).collect()
+    let nodes = others.iter().map(|live| &live.placed).chain([me]);
+    let mut nodes: Vec<_> =
+        nodes.map(|node| (node.key.distance(&target), &node.peer)).collect();
+    nodes.sort_unstable_by_key(|(distance, _)| *distance);
+    nodes.into_iter().take(K_VALUE.get()).map(|(_, peer)| peer.clone()).collect()
 }
 
 /// A digest's key in the DHT: its raw hash.
@@ -199,17 +214,21 @@ mod tests {
 
     #[test]
     fn all_nodes_agree_on_who_is_closest() {
-        let ids: Vec<_> = (0..30).map(|_| PeerId::random()).collect();
-        let (mut one, mut other) = (Roster::default(), Roster::default());
-        for (host, id) in (0..).zip(&ids) {
-            enter(&mut one, *id, host);
-        }
-        for (host, id) in (0..).zip(&ids).collect::<Vec<_>>().into_iter().rev() {
-            enter(&mut other, *id, host);
-        }
+        let nodes: Vec<_> = (0..30).map(|host| (PeerId::random(), host)).collect();
         let digest = Digest::sha256(b"layer");
-        let closest_to_one = closest(&one.snapshot(), &digest);
+        let seen_by = |(me, host): (PeerId, u8)| {
+            let mut roster = Roster::default();
+            for (id, host) in nodes.iter().filter(|(id, _)| *id != me) {
+                enter(&mut roster, *id, *host);
+            }
+            let endpoint = SocketAddr::from(([10, 0, 0, host], 29901));
+            let me = Placed::new(me, Peer { endpoint, zone: None });
+            closest(&me, &roster.snapshot(), &digest)
+        };
+        let closest_to_one = seen_by(nodes[0]);
         assert_eq!(closest_to_one.len(), 20);
-        assert_eq!(closest_to_one, closest(&other.snapshot(), &digest));
+        for other in &nodes[1..] {
+            assert_eq!(closest_to_one, seen_by(*other));
+        }
     }
 }

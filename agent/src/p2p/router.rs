@@ -1,6 +1,6 @@
 //! The handle on a node's part of the DHT: commands go to its task, live peers come by snapshot.
 
-use std::net::SocketAddr;
+use std::{net::SocketAddr, sync::Arc};
 
 use async_trait::async_trait;
 use futures::{StreamExt, stream, stream::BoxStream};
@@ -9,7 +9,7 @@ use tokio::sync::{mpsc, watch};
 
 use super::{
     HostPort, RouterMetrics,
-    roster::{self, Snapshot},
+    roster::{self, Placed, Snapshot},
 };
 
 /// Commands that wait for the task. It takes microseconds for each, so this is a burst of
@@ -25,6 +25,7 @@ const MOST_FOUND: usize = 64;
 pub struct Libp2pRouter {
     commands: mpsc::Sender<Command>,
     view: watch::Receiver<View>,
+    me: Arc<Placed>,
     local_addr: SocketAddr,
     metrics: RouterMetrics,
 }
@@ -62,13 +63,18 @@ pub(super) struct Seat {
 }
 
 /// A router and its task's seat.
-pub(super) fn new(local_addr: SocketAddr, bootstrap: &[HostPort]) -> (Libp2pRouter, Seat) {
+pub(super) fn new(
+    me: Placed,
+    local_addr: SocketAddr,
+    bootstrap: &[HostPort],
+) -> (Libp2pRouter, Seat) {
     let (sender, commands) = mpsc::channel(MOST_COMMANDS);
     let view = View { live: Snapshot::default(), is_only_me: bootstrap.is_empty() };
     let (view, seen) = watch::channel(view);
     let metrics = RouterMetrics::default();
     let seat = Seat { commands, view, metrics: metrics.clone() };
-    (Libp2pRouter { commands: sender, view: seen, local_addr, metrics }, seat)
+    let me = Arc::new(me);
+    (Libp2pRouter { commands: sender, view: seen, me, local_addr, metrics }, seat)
 }
 
 // === impl Libp2pRouter ===
@@ -122,6 +128,6 @@ impl Router for Libp2pRouter {
 
     fn closest(&self, digest: &Digest) -> Vec<Peer> {
         let live = self.view.borrow().live.clone();
-        roster::closest(&live, digest)
+        roster::closest(&self.me, &live, digest)
     }
 }

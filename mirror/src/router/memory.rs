@@ -46,18 +46,16 @@ impl MemoryNetwork {
 // === impl MemoryRouter ===
 
 impl MemoryRouter {
-    fn others<'a>(
-        &self,
-        table: &Table,
-        endpoints: impl IntoIterator<Item = &'a SocketAddr>,
-    ) -> Vec<Peer> {
-        let others = endpoints.into_iter().filter(|endpoint| **endpoint != self.me);
-        others
-            .map(|endpoint| Peer {
-                endpoint: *endpoint,
-                zone: table.nodes.get(endpoint).cloned().flatten(),
-            })
-            .collect()
+    fn is_other(&self, endpoint: &SocketAddr) -> bool {
+        *endpoint != self.me
+    }
+}
+
+impl Table {
+    fn peers<'a>(&self, endpoints: impl IntoIterator<Item = &'a SocketAddr>) -> Vec<Peer> {
+        let zone = |endpoint| self.nodes.get(endpoint).cloned().flatten();
+        let peers = endpoints.into_iter();
+        peers.map(|endpoint| Peer { endpoint: *endpoint, zone: zone(endpoint) }).collect()
     }
 }
 
@@ -69,7 +67,8 @@ impl Router for MemoryRouter {
 
     fn find(&self, digest: &Digest) -> BoxStream<'static, Peer> {
         let table = self.network.lock();
-        stream::iter(self.others(&table, table.providers.get(digest).into_iter().flatten())).boxed()
+        let holders = table.providers.get(digest).into_iter().flatten();
+        stream::iter(table.peers(holders.filter(|endpoint| self.is_other(endpoint)))).boxed()
     }
 
     async fn announce(&self, digest: &Digest) {
@@ -82,9 +81,10 @@ impl Router for MemoryRouter {
         }
     }
 
+    /// Any order will do that all nodes agree on.
     fn closest(&self, _digest: &Digest) -> Vec<Peer> {
         let table = self.network.lock();
-        self.others(&table, table.nodes.keys())
+        table.peers(table.nodes.keys())
     }
 }
 

@@ -31,8 +31,13 @@ pub async fn conforms(nodes: [Node; 3]) {
     finds(b, &digest, &[c]).await;
     assert_eq!(found(a, &Digest::sha256(b"another")).await, BTreeSet::new());
 
-    let coordinators: BTreeSet<_> = a.0.closest(&digest).iter().map(|peer| peer.endpoint).collect();
-    assert_eq!(coordinators, BTreeSet::from([b.1, c.1]), "the closest are the live others");
+    let coordinators = |node: &Node| -> Vec<_> {
+        node.0.closest(&digest).iter().map(|peer| peer.endpoint).collect()
+    };
+    let everybody = BTreeSet::from([a.1, b.1, c.1]);
+    assert_eq!(coordinators(a).into_iter().collect::<BTreeSet<_>>(), everybody);
+    assert_eq!(coordinators(a), coordinators(b), "nodes agree on who coordinates");
+    assert_eq!(coordinators(a), coordinators(c), "nodes agree on who coordinates");
 
     // A record may outlive its withdrawal elsewhere, but the node that withdrew hands it out no more.
     b.0.withdraw(&digest).await;
