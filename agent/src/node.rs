@@ -9,9 +9,10 @@ use std::{
 };
 
 use onepull_mirror::{
-    Deadlines, Metrics, Mirror, PeerService, Router, Store, Throttle,
+    Deadlines, Metrics, Mirror, Participant, Peer, PeerService, Router, Store, Throttle,
     announce::announce,
     mirror::{DELIVERIES_WAITING, Delivery, Parts},
+    participant::Seat,
     server::{self, Serving},
     sources::Lookup,
 };
@@ -105,19 +106,30 @@ impl Node {
 
         let (deliveries, delivered) = mpsc::channel(DELIVERIES_WAITING);
         let shared: Arc<dyn Router> = Arc::new(router.clone());
-        let zone = config.zone;
-        let lookup = Lookup::new(Arc::clone(&shared), zone, config.deadlines, metrics.clone());
+        let endpoint = SocketAddr::new(config.advertise_ip, peer_addr.port());
+        let participant = Participant::new(Seat {
+            me: Peer { endpoint, zone: config.zone.clone() },
+            router: Arc::clone(&shared),
+            store: Arc::clone(&store),
+            deadlines: config.deadlines,
+            metrics: metrics.clone(),
+            tasks: tasks.clone(),
+            running: running.clone(),
+        });
+        let (zone, deadlines) = (config.zone, config.deadlines);
         let service = Mirror::new(Parts {
             node: config.name,
+            participant: Arc::clone(&participant),
             store: Arc::clone(&store),
-            sources: Arc::new(lookup),
-            deadlines: config.deadlines,
+            outside: Lookup::new(Arc::clone(&shared), zone, deadlines, metrics.clone()),
+            deadlines,
             metrics: metrics.clone(),
             deliveries,
             tasks: tasks.clone(),
         });
         let upload = config.upload.map(|rate| Arc::new(Throttle::new(rate)));
-        let peers = PeerService::new(Arc::clone(&store), metrics.clone(), upload);
+        let held = Arc::clone(&store);
+        let peers = PeerService::new(held, participant, metrics.clone(), upload, &deadlines);
         tasks.spawn(running.clone().run_until_cancelled_owned(announce(store, shared)));
 
         let node = Self {

@@ -21,8 +21,18 @@ pub struct Deadlines {
     /// Between two pieces of a stream that has begun. Longer than [`Deadlines::answer`]: there the
     /// next peer is nearly free, here it costs another search.
     pub stall: Duration,
+    /// For a claim while coordinators answer.
+    pub claim: Duration,
+    /// For a claim soon after one that nobody answered in time.
+    pub claim_unanswered: Duration,
+    /// For the answer of a parent that is about to receive the blob itself: as long as the request
+    /// may take.
+    pub arrival: Duration,
     /// From the request to its first byte, all searches and peers together.
     pub first_byte: Duration,
+    /// Between two pieces handed to the runtime, all searches and parents together. After that the
+    /// registry is faster.
+    pub starved: Duration,
 }
 
 impl Default for Deadlines {
@@ -32,7 +42,11 @@ impl Default for Deadlines {
             lookup_unanswered: Duration::from_millis(18),
             answer: Duration::from_millis(2000),
             stall: Duration::from_secs(5),
+            claim: Duration::from_millis(500),
+            claim_unanswered: Duration::from_millis(18),
+            arrival: Duration::from_secs(8),
             first_byte: Duration::from_secs(8),
+            starved: Duration::from_secs(10),
         }
     }
 }

@@ -15,8 +15,13 @@ use tokio::{
 use tokio_util::task::TaskTracker;
 
 use crate::{
-    Digest, deadlines::Deadlines, metrics::Metrics, peer::client::PeerClient, recent::Recent,
-    sources::Sources, store::ByteStream,
+    Digest,
+    deadlines::Deadlines,
+    metrics::Metrics,
+    peer::client::PeerClient,
+    recent::Recent,
+    sources::{Sources, Wanted},
+    store::ByteStream,
 };
 
 mod check;
@@ -63,6 +68,8 @@ pub(crate) struct Want {
     pub(crate) end: Option<u64>,
     /// The size that the range was computed from, where it was: only a peer that agrees will do.
     pub(crate) size: Option<u64>,
+    /// Whether the runtime keeps all that comes in this node's store.
+    pub(crate) kept: bool,
     /// The upstream registry, for the counters.
     pub(crate) registry: String,
 }
@@ -107,6 +114,7 @@ struct Shared {
     banned: Recent<(SocketAddr, Digest), ()>,
     unreachable: Recent<SocketAddr, ()>,
     sizes: Recent<Digest, u64>,
+    starved: Duration,
     tasks: TaskTracker,
 }
 
@@ -115,6 +123,7 @@ struct Shared {
 impl Fetcher {
     pub(crate) fn new(
         node: String,
+        client: PeerClient,
         sources: Arc<dyn Sources>,
         deadlines: &Deadlines,
         metrics: Metrics,
@@ -123,11 +132,12 @@ impl Fetcher {
         Self(Arc::new(Shared {
             node,
             sources,
-            client: PeerClient::new(deadlines),
+            client,
             metrics,
             banned: Recent::new(BAN, BANS),
             unreachable: Recent::new(UNREACHABLE, BANS),
             sizes: Recent::new(SIZE_LIFETIME, SIZES),
+            starved: deadlines.starved,
             tasks,
         }))
     }
@@ -139,15 +149,15 @@ impl Fetcher {
 
     /// The size of a blob that a peer holds.
     pub(crate) async fn size(&self, digest: &Digest) -> Result<u64, FetchError> {
-        let mut parents = self.0.sources.parents(digest);
-        while let Some(peer) = parents.next().await {
-            if self.0.is_avoided(&peer, digest) {
+        let mut parents = self.0.sources.parents(&Wanted::new(*digest, 0, false));
+        while let Some(parent) = parents.next().await {
+            if self.0.is_avoided(&parent.peer, digest) {
                 continue;
             }
-            let size = self.0.client.size(&peer, digest).await;
+            let size = self.0.client.size(&parent.peer, digest).await;
             match size.and_then(|size| self.0.believable(digest, size)) {
                 Ok(size) => return Ok(size),
-                Err(error) => self.0.report(&peer, digest, &error),
+                Err(error) => self.0.report(&parent, digest, &error),
             }
         }
         Err(FetchError::NoSource { digest: *digest, at: 0 })

@@ -5,7 +5,7 @@
 
 use std::{
     collections::BTreeSet,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex, PoisonError, atomic::Ordering},
 };
 
 use prometheus_client::{
@@ -19,6 +19,8 @@ use prometheus_client::{
     registry::{Registry, Unit},
 };
 use tokio::time::Duration;
+
+use crate::claim::{Counters, Verdict};
 
 /// Registries with a label of their own; a node pulls from a handful, and a cluster of tenants from
 /// dozens. All others share the label `other`.
@@ -50,6 +52,27 @@ pub struct Upstream {
     pub registry: String,
 }
 
+/// What became of a claim.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[allow(non_camel_case_types, reason = "these are the label values as they are exported")]
+pub enum Outcome {
+    /// This node was told to take the blob from outside the storm.
+    lead,
+    /// It was told whom to follow.
+    follow,
+    /// It was told to ask again.
+    not_yet,
+    /// No coordinator answered.
+    unanswered,
+}
+
+/// Labels of the counter of claims.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Claimed {
+    /// What became of it.
+    pub verdict: Outcome,
+}
+
 /// All counters of the data plane. Cheap to clone; clones count together.
 #[derive(Clone, Debug)]
 pub struct Metrics {
@@ -67,6 +90,16 @@ pub struct Metrics {
     pub lookups: Histogram,
     /// Searches that ended at their deadline.
     pub lookups_cut: Counter,
+    /// Claims of this node, by verdict.
+    pub claims: Family<Claimed, Counter>,
+    /// Claims of this node, by how long they took.
+    pub claim_times: Histogram,
+    /// Nodes that this one, as a coordinator, told to lead.
+    pub leads: Counter,
+    /// Those of them that were following before.
+    pub promotions: Counter,
+    /// Nodes that this coordinator found leading beside the lead that it knew.
+    pub second_leads: Counter,
     /// Blobs whose bytes were not those of their digest.
     pub verification_failures: Counter,
     /// Streams that went on from another peer at the byte reached.
@@ -93,6 +126,11 @@ impl Metrics {
             sent_to_peers: Counter::default(),
             lookups: Histogram::new(exponential_buckets(0.000_5, 2.0, 12)),
             lookups_cut: Counter::default(),
+            claims: Family::default(),
+            claim_times: Histogram::new(exponential_buckets(0.000_5, 2.0, 12)),
+            leads: Counter::default(),
+            promotions: Counter::default(),
+            second_leads: Counter::default(),
             verification_failures: Counter::default(),
             switches: Counter::default(),
             broken: Counter::default(),
@@ -103,6 +141,7 @@ impl Metrics {
         };
         metrics.list_bytes(registry.sub_registry_with_prefix("onepull"));
         metrics.list_events(registry.sub_registry_with_prefix("onepull"));
+        metrics.list_claims(registry.sub_registry_with_prefix("onepull"));
         metrics
     }
 
@@ -140,6 +179,19 @@ impl Metrics {
         registry.register("connections", help, self.connections.clone());
     }
 
+    fn list_claims(&self, registry: &mut Registry) {
+        let help = "Claims of this node";
+        registry.register("claims", help, self.claims.clone());
+        let help = "Time until a claim was answered, or given up";
+        registry.register_with_unit("claim", help, Unit::Seconds, self.claim_times.clone());
+        let help = "Nodes that this coordinator told to go to the registry";
+        registry.register("coordinator_leads", help, self.leads.clone());
+        let help = "Nodes that this coordinator told to, instead of a lead that died or stalled";
+        registry.register("coordinator_promotions", help, self.promotions.clone());
+        let help = "Nodes found going to the registry beside the lead that this coordinator knew";
+        registry.register("coordinator_second_leads", help, self.second_leads.clone());
+    }
+
     /// The label for a registry: its name, or `other` once too many have been named.
     pub fn registry_label(&self, name: &str) -> String {
         let mut named = self.registries.lock().unwrap_or_else(PoisonError::into_inner);
@@ -157,6 +209,30 @@ impl Metrics {
     /// The label for what concerns a registry alone.
     pub fn of_registry(&self, registry: &str) -> Upstream {
         Upstream { registry: self.registry_label(registry) }
+    }
+
+    /// Counts a claim of this node.
+    pub(crate) fn claimed(&self, verdict: Option<&Verdict>, took: Duration) {
+        let verdict = match verdict {
+            Some(Verdict::Lead) => Outcome::lead,
+            Some(Verdict::Follow(_)) => Outcome::follow,
+            Some(Verdict::NotYet) => Outcome::not_yet,
+            None => Outcome::unanswered,
+        };
+        self.claims.get_or_create(&Claimed { verdict }).inc();
+        self.claim_times.observe(took.as_secs_f64());
+    }
+
+    /// Shows what this node's coordinator has done so far.
+    pub(crate) fn coordinated(&self, so_far: Counters) {
+        let shown = [
+            (&self.leads, so_far.leads),
+            (&self.promotions, so_far.promotions),
+            (&self.second_leads, so_far.second_leads),
+        ];
+        for (counter, count) in shown {
+            counter.inner().store(count, Ordering::Relaxed);
+        }
     }
 
     /// Counts a finished search.

@@ -15,7 +15,7 @@ use tokio_util::task::TaskTracker;
 use tracing::debug;
 
 use crate::{
-    Digest, Store,
+    Digest, Participant, Store,
     deadlines::Deadlines,
     fetch::Fetcher,
     manifest::Manifest,
@@ -24,7 +24,7 @@ use crate::{
     recent::Recent,
     request::{Name, PROBE_REPOSITORY, Reference, Route},
     response::{self, Body, Refusal},
-    sources::Sources,
+    sources::{Claims, Lookup},
 };
 
 mod account;
@@ -59,10 +59,12 @@ pub struct Delivery {
 pub struct Parts {
     /// This node's name, for transfer events.
     pub node: String,
+    /// This node among those that share what they pull.
+    pub participant: Arc<Participant>,
     /// What this node holds.
     pub store: Arc<dyn Store>,
-    /// Where the rest may come from.
-    pub sources: Arc<dyn Sources>,
+    /// Who else holds a blob.
+    pub outside: Lookup,
     /// How long to wait for it.
     pub deadlines: Deadlines,
     /// What to count.
@@ -93,9 +95,14 @@ struct Inner {
 impl Mirror {
     /// Puts a mirror together.
     pub fn new(parts: Parts) -> Self {
-        let Parts { node, store, sources, deadlines, metrics, deliveries, tasks } = parts;
+        let Parts { node, participant, store, outside, deadlines, metrics, deliveries, tasks } =
+            parts;
+        let client = participant.client();
+        let sources = Arc::new(Claims::new(participant, outside));
+        let fetcher =
+            Fetcher::new(node, client, sources, &deadlines, metrics.clone(), tasks.clone());
         Self(Arc::new(Inner {
-            fetcher: Fetcher::new(node, sources, &deadlines, metrics.clone(), tasks.clone()),
+            fetcher,
             first_byte: deadlines.first_byte,
             store,
             metrics,

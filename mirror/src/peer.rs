@@ -1,7 +1,10 @@
-//! The peer protocol: `GET|HEAD /peer/v1/blobs/<digest>`, with an optional `Range`.
+//! The peer protocol.
 //!
-//! A peer answers from its own store only. It never forwards a request, so requests cannot run in
-//! circles.
+//! - `GET|HEAD /peer/v1/blobs/<digest>`, with an optional `Range`. A peer answers from its own store
+//!   only and never forwards a request, so requests cannot run in circles. To a node that follows
+//!   it, and says so in `Onepull-Follower`, it also sends what it is still receiving: 409 when it is
+//!   not ahead of that node.
+//! - `POST /peer/v1/claims` and `POST /peer/v1/progress`: see [`crate::claim::wire`].
 
 pub(crate) mod client;
 pub(crate) mod service;
@@ -12,6 +15,15 @@ use crate::Digest;
 
 /// Every path of the protocol's first version starts with this.
 const PREFIX: &str = "/peer/v1/blobs/";
+
+/// Where claims are sent.
+pub(crate) const CLAIMS: &str = "/peer/v1/claims";
+
+/// Where participants say how far they are.
+pub(crate) const PROGRESS: &str = "/peer/v1/progress";
+
+/// The header by which a follower names itself: the address of its peer endpoint.
+const FOLLOWER: &str = "onepull-follower";
 
 fn path(digest: &Digest) -> String {
     format!("{PREFIX}{digest}")

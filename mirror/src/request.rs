@@ -37,6 +37,9 @@ pub struct Name {
     pub registry: String,
     /// The repository on it.
     pub repository: String,
+    /// Whether the runtime named the registry by `ns`, as containerd does. Others keep what they
+    /// pull where this node's store does not see it.
+    pub by_containerd: bool,
 }
 
 /// What a manifest is asked by.
@@ -83,6 +86,7 @@ impl Route {
 
 impl Name {
     fn parse(name: &str, namespace: Option<String>) -> Result<Self, BadRequest> {
+        let by_containerd = namespace.is_some();
         let (registry, repository) = match (namespace, name.split_once('/')) {
             (Some(registry), _) => (registry, name),
             (None, Some((first, rest))) if looks_like_host(first) => (first.to_owned(), rest),
@@ -91,7 +95,7 @@ impl Name {
         if name.len() > LONGEST_NAME || !is_registry(&registry) || !is_repository(repository) {
             return Err(BadRequest::Name);
         }
-        Ok(Self { registry, repository: repository.to_owned() })
+        Ok(Self { registry, repository: repository.to_owned(), by_containerd })
     }
 }
 
@@ -173,7 +177,7 @@ mod tests {
     }
 
     fn name(registry: &str, repository: &str) -> Name {
-        Name { registry: registry.into(), repository: repository.into() }
+        Name { registry: registry.into(), repository: repository.into(), by_containerd: true }
     }
 
     #[test]
@@ -186,13 +190,16 @@ mod tests {
 
     #[test]
     fn without_ns_a_first_segment_like_a_host_is_the_registry() {
-        let tag =
-            |registry, repository| Ok(Route::Manifest(name(registry, repository), Reference::Tag));
+        let tag = |registry, repository| {
+            let name = Name { by_containerd: false, ..name(registry, repository) };
+            Ok(Route::Manifest(name, Reference::Tag))
+        };
         assert_eq!(parse("/v2/ghcr.io/a/b/manifests/v1"), tag("ghcr.io", "a/b"));
         assert_eq!(parse("/v2/localhost/b/manifests/v1"), tag("localhost", "b"));
         assert_eq!(parse("/v2/10.0.0.1:5000/b/manifests/v1"), tag("10.0.0.1:5000", "b"));
         assert_eq!(parse("/v2/library/busybox/manifests/v1"), tag("docker.io", "library/busybox"));
-        assert_eq!(parse("/v2/ghcr.io/a/manifests/v1?ns=quay.io"), tag("quay.io", "ghcr.io/a"));
+        let with_ns = Route::Manifest(name("quay.io", "ghcr.io/a"), Reference::Tag);
+        assert_eq!(parse("/v2/ghcr.io/a/manifests/v1?ns=quay.io"), Ok(with_ns));
     }
 
     #[test]

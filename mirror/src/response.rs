@@ -35,6 +35,10 @@ pub(crate) enum Refusal {
     Manifest(Digest),
     #[error("no blob {0} on this node or its peers")]
     Blob(Digest),
+    #[error("this node is not ahead of its follower with {0}")]
+    NotAhead(Digest),
+    #[error("this is no message of the peer protocol: {0}")]
+    Message(String),
     #[error("only GET and HEAD are allowed")]
     Method,
     #[error("the range starts past the end of the blob, which has {size} bytes")]
@@ -67,6 +71,8 @@ impl Refusal {
             Self::Blob(_) => (StatusCode::NOT_FOUND, "BLOB_UNKNOWN"),
             Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "UNSUPPORTED"),
             Self::Range { .. } => (StatusCode::RANGE_NOT_SATISFIABLE, "RANGE_INVALID"),
+            Self::NotAhead(_) => (StatusCode::CONFLICT, "UNSUPPORTED"),
+            Self::Message(_) => (StatusCode::BAD_REQUEST, "UNSUPPORTED"),
         }
     }
 
@@ -142,6 +148,14 @@ pub(crate) fn base() -> Response<Body> {
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
     let version = HeaderValue::from_static("registry/2.0");
     headers.insert("docker-distribution-api-version", version);
+    response
+}
+
+/// An answer of the peer protocol.
+pub(crate) fn message(json: Vec<u8>) -> Response<Body> {
+    let mut response = respond(StatusCode::OK, full(json.into()));
+    let json = HeaderValue::from_static("application/json");
+    response.headers_mut().insert(header::CONTENT_TYPE, json);
     response
 }
 

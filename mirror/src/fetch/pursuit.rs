@@ -4,7 +4,10 @@ use std::{io, sync::Arc};
 
 use bytes::Bytes;
 use futures::{StreamExt, stream::BoxStream};
-use tokio::{sync::mpsc, time::Instant};
+use tokio::{
+    sync::mpsc,
+    time::{Instant, timeout},
+};
 use tracing::{debug, info, warn};
 
 use super::{FetchError, Shared, Want, check::Check};
@@ -12,6 +15,7 @@ use crate::{
     Digest, Peer,
     metrics::Origin,
     peer::client::{PeerError, PeerStream},
+    sources::{self, Wanted},
 };
 
 /// Searches for parents in a row that may bring no byte. The second one finds nodes that announced
@@ -22,13 +26,15 @@ const FRUITLESS_SEARCHES: u32 = 2;
 pub(super) struct Pursuit {
     shared: Arc<Shared>,
     want: Want,
+    /// What the sources know of it.
+    wanted: Wanted,
     /// The next byte to come.
     at: u64,
     /// One past the last wanted byte and the blob's size, once a parent said so.
     ends: Option<Ends>,
     /// For a blob that is wanted whole.
     check: Option<Check>,
-    parents: BoxStream<'static, Peer>,
+    parents: BoxStream<'static, sources::Parent>,
     parent: Option<Parent>,
     fruitless: u32,
     /// All that sent bytes: if the hash is wrong it was one of them.
@@ -42,7 +48,7 @@ struct Ends {
 }
 
 struct Parent {
-    peer: Peer,
+    source: sources::Parent,
     stream: PeerStream,
     /// Bytes it has sent.
     sent: u64,
@@ -53,16 +59,18 @@ struct Parent {
 impl Pursuit {
     pub(super) fn new(shared: Arc<Shared>, want: Want) -> Self {
         let whole = want.first == 0 && want.end.is_none();
+        let wanted = Wanted::new(want.digest, want.first, want.kept);
         Self {
             at: want.first,
             ends: None,
             check: whole.then(|| Check::new(want.digest)),
-            parents: shared.sources.parents(&want.digest),
+            parents: shared.sources.parents(&wanted),
             parent: None,
             fruitless: 0,
             contributors: Vec::new(),
             shared,
             want,
+            wanted,
         }
     }
 
@@ -87,7 +95,9 @@ impl Pursuit {
             if to.send(bytes).await.is_err() || broken {
                 break;
             }
-            next = match self.next().await {
+            let starved = self.shared.starved;
+            let came = timeout(starved, self.next()).await;
+            next = match came.unwrap_or_else(|_| Err(self.no_source())) {
                 Ok(bytes) => bytes.map(Ok),
                 Err(error) => {
                     warn!(digest = %self.want.digest, at = self.at, %error, "stream broken off");
@@ -98,8 +108,18 @@ impl Pursuit {
         }
     }
 
-    /// The next bytes; `None` when all that was wanted has come and is right.
+    /// The next bytes; `None` when all that was wanted has come and is right. A node that was
+    /// promoted waits for nobody: it is the one that goes to the registry.
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>, FetchError> {
+        let promoted = self.wanted.promoted.clone();
+        tokio::select! {
+            biased;
+            () = promoted.cancelled() => Err(self.no_source()),
+            next = self.advance() => next,
+        }
+    }
+
+    async fn advance(&mut self) -> Result<Option<Bytes>, FetchError> {
         loop {
             if self.ends.is_some_and(|ends| self.at >= ends.end) {
                 return if self.is_right().await { Ok(None) } else { Err(self.mismatch()) };
@@ -122,10 +142,11 @@ impl Pursuit {
             bytes.truncate(usize::try_from(ends.end - self.at).unwrap_or(usize::MAX));
         }
         self.at += bytes.len() as u64;
+        self.wanted.reached.set(self.at);
         self.fruitless = 0;
         if let Some(parent) = &mut self.parent {
             if parent.sent == 0 {
-                self.contributors.push(parent.peer.clone());
+                self.contributors.push(parent.source.peer.clone());
             }
             parent.sent += bytes.len() as u64;
         }
@@ -145,7 +166,8 @@ impl Pursuit {
 
     fn mismatch(&mut self) -> FetchError {
         // One that claimed a length of 0 sent no byte and lied all the same.
-        let silent = self.leave_parent().filter(|peer| !self.contributors.contains(peer));
+        let silent = self.leave_parent().map(|source| source.peer);
+        let silent = silent.filter(|peer| !self.contributors.contains(peer));
         self.shared.metrics.verification_failures.inc();
         for peer in self.contributors.iter().chain(&silent) {
             warn!(digest = %self.want.digest, peer = %peer.endpoint, "wrong bytes; peer banned for this blob");
@@ -158,13 +180,13 @@ impl Pursuit {
     /// The next parent that answers, positioned at the byte reached.
     async fn next_parent(&mut self) -> Result<Parent, FetchError> {
         loop {
-            while let Some(peer) = self.parents.next().await {
-                if self.shared.is_avoided(&peer, &self.want.digest) {
+            while let Some(source) = self.parents.next().await {
+                if self.shared.is_avoided(&source.peer, &self.want.digest) {
                     continue;
                 }
-                match self.open(&peer).await {
-                    Ok(stream) => return Ok(Parent { peer, stream, sent: 0 }),
-                    Err(error) => self.shared.report(&peer, &self.want.digest, &error),
+                match self.open(&source).await {
+                    Ok(stream) => return Ok(Parent { source, stream, sent: 0 }),
+                    Err(error) => self.shared.report(&source, &self.want.digest, &error),
                 }
             }
             self.fruitless += 1;
@@ -172,14 +194,14 @@ impl Pursuit {
             if self.at == self.want.first || self.fruitless >= FRUITLESS_SEARCHES {
                 return Err(self.no_source());
             }
-            self.parents = self.shared.sources.parents(&self.want.digest);
+            self.parents = self.shared.sources.parents(&self.wanted);
         }
     }
 
-    async fn open(&mut self, peer: &Peer) -> Result<PeerStream, PeerError> {
+    async fn open(&mut self, source: &sources::Parent) -> Result<PeerStream, PeerError> {
         let digest = self.want.digest;
         let client = &self.shared.client;
-        let stream = client.open(peer, &digest, self.at, self.want.end).await?;
+        let stream = client.open(source, &digest, self.at, self.want.end).await?;
         let total = self.shared.believable(&digest, stream.total)?;
         // One of the two is wrong, and nothing tells which.
         let before = self.ends.map(|ends| ends.total).or(self.want.size);
@@ -205,16 +227,16 @@ impl Pursuit {
     }
 
     /// Ends with a parent and tells what it gave.
-    fn leave_parent(&mut self) -> Option<Peer> {
-        let Parent { peer, sent, .. } = self.parent.take()?;
+    fn leave_parent(&mut self) -> Option<sources::Parent> {
+        let Parent { source, sent, .. } = self.parent.take()?;
         let Shared { node, metrics, .. } = &*self.shared;
         info!(
-            target: "onepull::transfer", node, peer = %peer.endpoint, digest = %self.want.digest,
-            bytes = sent, "received"
+            target: "onepull::transfer", node, peer = %source.peer.endpoint,
+            digest = %self.want.digest, bytes = sent, "received"
         );
         let labels = metrics.served(Origin::peer, &self.want.registry);
         metrics.received.get_or_create(&labels).inc_by(sent);
-        Some(peer)
+        Some(source)
     }
 
     fn no_source(&self) -> FetchError {
@@ -246,15 +268,19 @@ impl Shared {
     }
 
     /// Remembers what a failure says about a peer.
-    pub(super) fn report(&self, peer: &Peer, digest: &Digest, error: &PeerError) {
+    pub(super) fn report(&self, source: &sources::Parent, digest: &Digest, error: &PeerError) {
+        let peer = &source.peer;
         debug!(%digest, peer = %peer.endpoint, error = %error, "peer did not deliver");
         let now = Instant::now();
         match error {
+            // It waits for its own parent, like everybody who is still receiving the blob.
+            PeerError::Stalled(_) if source.arriving => {}
             PeerError::Connect(_) | PeerError::Stalled(_) => {
                 self.unreachable.insert(peer.endpoint, (), now);
             }
             PeerError::WrongAnswer => self.banned.insert((peer.endpoint, *digest), (), now),
             PeerError::Absent
+            | PeerError::NotAhead
             | PeerError::Status(_)
             | PeerError::OtherSize
             | PeerError::Closed(_)

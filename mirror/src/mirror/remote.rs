@@ -20,7 +20,8 @@ use crate::{
 impl Inner {
     pub(super) async fn peer_manifest(&self, name: &Name, digest: Digest) -> Option<Bytes> {
         let registry = name.registry.clone();
-        let want = Want { digest, first: 0, end: None, size: None, registry };
+        let kept = name.by_containerd;
+        let want = Want { digest, first: 0, end: None, size: None, kept, registry };
         let fetched = self.fetcher.whole(want, LARGEST_MANIFEST).await;
         fetched.inspect_err(|error| debug!(%digest, %error, "no manifest from peers")).ok()
     }
@@ -51,7 +52,8 @@ impl Inner {
                 (range, part.start, Some(part.end), Some(size))
             }
         };
-        let want = Want { digest, first, end, size, registry: name.registry.clone() };
+        let (kept, registry) = (name.by_containerd && end.is_none(), name.registry.clone());
+        let want = Want { digest, first, end, size, kept, registry };
         let fetched = self.fetcher.stream(want).await;
         let fetched =
             fetched.inspect_err(|error| debug!(%digest, %error, "no blob from peers")).ok()?;

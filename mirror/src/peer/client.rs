@@ -1,10 +1,10 @@
 //! Asks a peer for bytes and checks that the answer is what was asked for.
 
-use std::{io, ops::Range};
+use std::{io, net::SocketAddr, ops::Range};
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response, StatusCode, header};
-use http_body_util::{BodyExt, Empty};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
@@ -13,8 +13,8 @@ use hyper_util::{
 use thiserror::Error;
 use tokio::time::{Duration, error::Elapsed, timeout};
 
-use super::path;
-use crate::{Digest, Peer, deadlines::Deadlines, store::READ_CHUNK};
+use super::{FOLLOWER, path};
+use crate::{Digest, Peer, deadlines::Deadlines, sources::Parent, store::READ_CHUNK};
 
 /// Idle connections kept per peer: a runtime fetches three layers at once.
 const IDLE_PER_PEER: usize = 4;
@@ -25,8 +25,11 @@ const READ_BUFFER: usize = READ_CHUNK;
 /// Asks peers over pooled connections.
 #[derive(Clone, Debug)]
 pub(crate) struct PeerClient {
-    http: Client<HttpConnector, Empty<Bytes>>,
+    http: Client<HttpConnector, Full<Bytes>>,
+    /// This node, as those it follows are told.
+    me: HeaderValue,
     answer: Duration,
+    arrival: Duration,
     stall: Duration,
 }
 
@@ -44,6 +47,8 @@ pub(crate) struct PeerStream {
 pub(crate) enum PeerError {
     #[error("does not hold it")]
     Absent,
+    #[error("is not ahead of this node")]
+    NotAhead,
     #[error("answered {0}")]
     Status(StatusCode),
     #[error("answered other bytes than were asked for")]
@@ -65,7 +70,8 @@ pub(crate) enum PeerError {
 // === impl PeerClient ===
 
 impl PeerClient {
-    pub(crate) fn new(deadlines: &Deadlines) -> Self {
+    /// Speaks for the node whose peer endpoint is at `me`.
+    pub(crate) fn new(me: SocketAddr, deadlines: &Deadlines) -> Self {
         let mut connector = HttpConnector::new();
         connector.set_connect_timeout(Some(deadlines.answer));
         connector.set_nodelay(true);
@@ -75,19 +81,27 @@ impl PeerClient {
             .pool_max_idle_per_host(IDLE_PER_PEER)
             .http1_max_buf_size(READ_BUFFER)
             .build(connector);
-        Self { http, answer: deadlines.answer, stall: deadlines.stall }
+        let me = HeaderValue::try_from(me.to_string());
+        Self {
+            http,
+            me: me.unwrap_or(HeaderValue::from_static("")),
+            answer: deadlines.answer,
+            arrival: deadlines.arrival,
+            stall: deadlines.stall,
+        }
     }
 
     /// The size of the blob, if the peer holds it.
     pub(crate) async fn size(&self, peer: &Peer, digest: &Digest) -> Result<u64, PeerError> {
-        let response = self.ask(Method::HEAD, peer, digest, None).await?;
+        let request = blob_request(Method::HEAD, peer, digest)?;
+        let response = self.ask(request, self.answer).await?;
         number(response.headers(), header::CONTENT_LENGTH).ok_or(PeerError::WrongAnswer)
     }
 
     /// Streams the blob from the first byte of `range`; to its end when the range's end is `None`.
     pub(crate) async fn open(
         &self,
-        peer: &Peer,
+        parent: &Parent,
         digest: &Digest,
         first: u64,
         end: Option<u64>,
@@ -97,7 +111,17 @@ impl PeerClient {
             Some(end) => format!("bytes={first}-{}", end.saturating_sub(1)),
         });
         let ranged = range.is_some();
-        let response = self.ask(Method::GET, peer, digest, range).await?;
+        let mut request = blob_request(Method::GET, &parent.peer, digest)?;
+        if let Some(range) = range {
+            let range = range.try_into().map_err(http::Error::from)?;
+            request.headers_mut().insert(header::RANGE, range);
+        }
+        let mut patience = self.answer;
+        if parent.arriving {
+            request.headers_mut().insert(FOLLOWER, self.me.clone());
+            patience = self.arrival;
+        }
+        let response = self.ask(request, patience).await?;
         let length = number(response.headers(), header::CONTENT_LENGTH);
         let total = match (response.status(), ranged) {
             (StatusCode::OK, false) => length,
@@ -114,28 +138,45 @@ impl PeerClient {
         Ok(PeerStream { body: response.into_body(), total, stall: self.stall })
     }
 
+    /// What a coordinator says to `message`, at most `limit` bytes of it.
+    pub(crate) async fn post(
+        &self,
+        peer: SocketAddr,
+        path: &str,
+        message: Vec<u8>,
+        limit: usize,
+    ) -> Result<Bytes, PeerError> {
+        let request = Request::builder()
+            .method(Method::POST)
+            .uri(format!("http://{peer}{path}"))
+            .body(Full::from(message))?;
+        let response = self.ask(request, self.answer).await?;
+        let body = timeout(self.answer, Limited::new(response.into_body(), limit).collect());
+        Ok(body.await?.map_err(|_| PeerError::WrongAnswer)?.to_bytes())
+    }
+
     async fn ask(
         &self,
-        method: Method,
-        peer: &Peer,
-        digest: &Digest,
-        range: Option<String>,
+        request: Request<Full<Bytes>>,
+        patience: Duration,
     ) -> Result<Response<Incoming>, PeerError> {
-        let mut request = Request::builder()
-            .method(method)
-            .uri(format!("http://{}{}", peer.endpoint, path(digest)))
-            .body(Empty::new())?;
-        if let Some(range) = range {
-            let range = range.try_into().map_err(http::Error::from)?;
-            request.headers_mut().insert(header::RANGE, range);
-        }
-        let response = timeout(self.answer, self.http.request(request)).await??;
+        let response = timeout(patience, self.http.request(request)).await??;
         match response.status() {
             status if status.is_success() => Ok(response),
             StatusCode::NOT_FOUND => Err(PeerError::Absent),
+            StatusCode::CONFLICT => Err(PeerError::NotAhead),
             status => Err(PeerError::Status(status)),
         }
     }
+}
+
+fn blob_request(
+    method: Method,
+    peer: &Peer,
+    digest: &Digest,
+) -> Result<Request<Full<Bytes>>, http::Error> {
+    let uri = format!("http://{}{}", peer.endpoint, path(digest));
+    Request::builder().method(method).uri(uri).body(Full::default())
 }
 
 // === impl PeerError ===

@@ -1,85 +1,100 @@
-//! The peer endpoint: what this node's own store holds, for other nodes.
+//! The peer endpoint: what this node's own store holds or is receiving, and the claims of others.
 
 use std::sync::Arc;
 
-use futures::StreamExt;
-use http::{Method, Request, Response, header};
-use tracing::debug;
+use http::{Method, Request, Response};
+use http_body::Body as HttpBody;
+use http_body_util::{BodyExt, Limited};
+use tokio::time::{Duration, timeout};
 
-use super::PREFIX;
+use super::{CLAIMS, PREFIX, PROGRESS};
 use crate::{
-    Digest, Store,
+    Deadlines, Store,
+    claim::wire::{Ask, LARGEST_MESSAGE, Report},
     metrics::Metrics,
-    range::{ByteRange, Span},
+    participant::Participant,
     response::{self, Body, Refusal},
-    store::{ByteStream, limited},
     throttle::Throttle,
 };
+
+mod blobs;
+
+/// What a request's body may fail with.
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 /// Serves peers from the local store, and only from there.
 #[derive(Clone)]
 pub struct PeerService {
     store: Arc<dyn Store>,
+    participant: Arc<Participant>,
     metrics: Metrics,
     upload: Option<Arc<Throttle>>,
+    /// How long a follower waits here for its first byte.
+    arrival: Duration,
+    /// How long a message may take to arrive.
+    answer: Duration,
 }
 
+// === impl PeerService ===
+
 impl PeerService {
-    /// Serves `store`; all uploads together stay below `upload`.
-    pub fn new(store: Arc<dyn Store>, metrics: Metrics, upload: Option<Arc<Throttle>>) -> Self {
-        Self { store, metrics, upload }
+    /// Serves `store`, and claims through `participant`; all uploads together stay below `upload`.
+    pub fn new(
+        store: Arc<dyn Store>,
+        participant: Arc<Participant>,
+        metrics: Metrics,
+        upload: Option<Arc<Throttle>>,
+        deadlines: &Deadlines,
+    ) -> Self {
+        let Deadlines { arrival, answer, .. } = *deadlines;
+        Self { store, participant, metrics, upload, arrival, answer }
     }
 
     /// Answers one request.
-    pub async fn answer<B>(&self, request: Request<B>) -> Response<Body> {
-        self.try_answer(&request).await.unwrap_or_else(Refusal::into_response)
+    pub async fn answer<B>(&self, request: Request<B>) -> Response<Body>
+    where
+        B: HttpBody,
+        B::Error: Into<BoxError>,
+    {
+        self.try_answer(request).await.unwrap_or_else(Refusal::into_response)
     }
 
-    async fn try_answer<B>(&self, request: &Request<B>) -> Result<Response<Body>, Refusal> {
-        let head = match *request.method() {
-            Method::GET => false,
-            Method::HEAD => true,
-            _ => return Err(Refusal::Method),
-        };
-        let digest = request.uri().path().strip_prefix(PREFIX).ok_or(Refusal::NotPullApi)?;
-        let digest: Digest = digest.parse()?;
-        let size = self.size(&digest).await.ok_or(Refusal::Blob(digest))?;
-        let range = request.headers().get(header::RANGE).and_then(|value| value.to_str().ok());
-        let part = match ByteRange::parse(range).of(size) {
-            Span::Whole => None,
-            Span::Part(part) => Some(part),
-            Span::Unsatisfiable => return Err(Refusal::Range { size }),
-        };
-        if head {
-            return Ok(response::blob(&digest, size, part, response::empty()));
-        }
-        let wanted = part.clone().unwrap_or(0..size);
-        let bytes = self.store.open(&digest, wanted.start).await.map_err(|error| {
-            debug!(%digest, %error, "cannot be opened");
-            Refusal::Blob(digest)
-        })?;
-        let bytes = self.metered(limited(bytes, wanted.end - wanted.start));
-        Ok(response::blob(&digest, size, part, response::streamed(bytes)))
-    }
-
-    async fn size(&self, digest: &Digest) -> Option<u64> {
-        self.store.stat(digest).await.ok().flatten()?.complete()
-    }
-
-    fn metered(&self, bytes: ByteStream) -> ByteStream {
-        let metrics = self.metrics.clone();
-        let upload = self.upload.clone();
-        let metered = bytes.then(move |chunk| {
-            let (metrics, upload) = (metrics.clone(), upload.clone());
-            async move {
-                let chunk = chunk?;
-                if let Some(upload) = upload {
-                    upload.take(chunk.len()).await;
-                }
-                metrics.sent_to_peers.inc_by(chunk.len() as u64);
-                Ok(chunk)
+    async fn try_answer<B>(&self, request: Request<B>) -> Result<Response<Body>, Refusal>
+    where
+        B: HttpBody,
+        B::Error: Into<BoxError>,
+    {
+        let (head, body) = request.into_parts();
+        match (&head.method, head.uri.path()) {
+            (&Method::POST, CLAIMS) => {
+                let ask = Ask::parse(&self.message(body).await?).map_err(refused)?;
+                Ok(response::message(self.participant.answer(&ask).to_json()))
             }
-        });
-        metered.boxed()
+            (&Method::POST, PROGRESS) => {
+                let report = Report::parse(&self.message(body).await?).map_err(refused)?;
+                Ok(response::message(self.participant.hear(&report).to_json()))
+            }
+            (&Method::GET | &Method::HEAD, path) => {
+                let digest = path.strip_prefix(PREFIX).ok_or(Refusal::NotPullApi)?.parse()?;
+                self.blob(digest, head.method == Method::HEAD, &head.headers).await
+            }
+            _ => Err(Refusal::Method),
+        }
     }
+
+    async fn message<B>(&self, body: B) -> Result<Vec<u8>, Refusal>
+    where
+        B: HttpBody,
+        B::Error: Into<BoxError>,
+    {
+        let body = Limited::new(body, LARGEST_MESSAGE).collect();
+        match timeout(self.answer, body).await {
+            Ok(Ok(body)) => Ok(body.to_bytes().into()),
+            Ok(Err(_)) | Err(_) => Err(Refusal::Message("it is too long, or did not end".into())),
+        }
+    }
+}
+
+fn refused(error: impl std::fmt::Display) -> Refusal {
+    Refusal::Message(error.to_string())
 }

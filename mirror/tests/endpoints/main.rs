@@ -7,4 +7,5 @@ mod faults;
 mod lies;
 mod local;
 mod serving;
+mod storm;
 mod support;

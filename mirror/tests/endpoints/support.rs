@@ -6,13 +6,14 @@ use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use futures::StreamExt;
-use http::{HeaderMap, Request, Response, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use onepull_mirror::{
-    Deadlines, Digest, Metrics, Mirror, Peer, PeerService, Router, Store,
+    Deadlines, Digest, Metrics, Mirror, Participant, Peer, PeerService, Router, Store,
     mirror::{DELIVERIES_WAITING, Delivery, Parts},
+    participant::Seat,
     response::Body,
     router::{MemoryNetwork, MemoryRouter},
     server::{Serving, serve},
@@ -23,13 +24,19 @@ use prometheus_client::registry::Registry;
 use tokio::{net::TcpListener, sync::mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
+use crate::evil::absent;
+
 /// Short enough for a test that must wait for them, long enough for a loaded machine not to.
 pub(crate) const QUICK: Deadlines = Deadlines {
     lookup: Duration::from_millis(200),
     lookup_unanswered: Duration::from_millis(10),
     answer: Duration::from_millis(500),
     stall: Duration::from_secs(1),
+    claim: Duration::from_millis(200),
+    claim_unanswered: Duration::from_millis(10),
+    arrival: Duration::from_secs(3),
     first_byte: Duration::from_secs(3),
+    starved: Duration::from_secs(4),
 };
 
 /// The zone that every node prefers.
@@ -68,20 +75,33 @@ impl Node {
         let store = Arc::new(FolderStore::open_or_create(folder.path()).unwrap());
         let metrics = Metrics::register(&mut Registry::default());
         let shutdown = CancellationToken::new();
-        let peers = PeerService::new(store.clone(), metrics.clone(), None);
-        let peer = listen(&metrics, &shutdown, move |request| {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let peer = listener.local_addr().unwrap();
+        let me = Peer { endpoint: peer, zone: None };
+        let router = network.join(me.clone());
+        let participant = Participant::new(Seat {
+            me,
+            router: Arc::new(router.clone()),
+            store: store.clone(),
+            deadlines: QUICK,
+            metrics: metrics.clone(),
+            tasks: TaskTracker::new(),
+            running: shutdown.clone(),
+        });
+        let held = store.clone();
+        let peers = PeerService::new(held, participant.clone(), metrics.clone(), None, &QUICK);
+        serve_on(listener, &metrics, &shutdown, move |request| {
             let peers = peers.clone();
             async move { peers.answer(request).await }
         });
-        let peer = peer.await;
-        let router = network.join(Peer { endpoint: peer, zone: None });
-        let sources =
+        let outside =
             Lookup::new(Arc::new(router.clone()), Some(NEAR.into()), QUICK, metrics.clone());
         let (sender, deliveries) = mpsc::channel(DELIVERIES_WAITING);
         let mirror = Mirror::new(Parts {
             node: "test".into(),
+            participant,
             store: seen(store.clone()),
-            sources: Arc::new(sources),
+            outside,
             deadlines: QUICK,
             metrics: metrics.clone(),
             deliveries: sender,
@@ -147,7 +167,8 @@ pub(crate) fn noise(length: usize, seed: u64) -> Vec<u8> {
     std::iter::repeat_with(&mut next).flatten().take(length).collect()
 }
 
-/// A peer that answers every request with what `answer` makes; it claims to hold `digest`.
+/// A peer that answers every request for a blob with what `answer` makes, and coordinates nothing;
+/// it claims to hold `digest`.
 pub(crate) async fn evil_peer<F>(
     network: &MemoryNetwork,
     digest: Digest,
@@ -157,6 +178,15 @@ where
     F: Future<Output = Response<Body>> + Send + 'static,
 {
     let metrics = Metrics::register(&mut Registry::default());
+    let answer = move |request: Request<Incoming>| {
+        let answer = answer.clone();
+        async move {
+            match *request.method() {
+                Method::POST => absent(),
+                _ => answer(request).await,
+            }
+        }
+    };
     // Never cancelled: the test's runtime ends the server.
     let endpoint = listen(&metrics, &CancellationToken::new(), answer).await;
     announce(network, endpoint, digest).await;
@@ -178,9 +208,20 @@ where
 {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
+    serve_on(listener, metrics, shutdown, answer);
+    address
+}
+
+fn serve_on<F>(
+    listener: TcpListener,
+    metrics: &Metrics,
+    shutdown: &CancellationToken,
+    answer: impl Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
+) where
+    F: Future<Output = Response<Body>> + Send + 'static,
+{
     let serving = Serving::runtime(metrics.clone());
     TaskTracker::new().spawn(serve(listener, serving, answer, shutdown.clone()));
-    address
 }
 
 pub(crate) async fn ask(

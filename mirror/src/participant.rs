@@ -1,0 +1,139 @@
+//! This node's part in claims: it claims, coordinates the claims of others, and tells how far it is.
+//!
+//! The rules are in [`crate::claim`], which is pure. Here are the clock, the lock around this node's
+//! [`Coordinator`], and the way to the coordinators of other digests.
+
+use std::{
+    collections::HashMap,
+    net::SocketAddr,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::time::{Duration, Instant, interval};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+use crate::{
+    Digest, Peer, Router, Store,
+    claim::{Coordinator, timing::FORGET},
+    deadlines::Deadlines,
+    metrics::Metrics,
+    peer::client::PeerClient,
+    recent::Recent,
+    sources::Patience,
+};
+
+mod asking;
+mod desk;
+mod heartbeat;
+
+pub(crate) use heartbeat::{Role, Serving};
+
+use heartbeat::Part;
+
+/// How long a coordinator that did not answer is passed over. The next one takes its digests
+/// meanwhile, and knows them already: participants tell both how far they are.
+const SILENT: Duration = Duration::from_secs(5);
+
+/// Silent coordinators remembered.
+const SILENT_PEERS: usize = 256;
+
+/// Digests that this node takes part in at a time. A node has three downloads a pull; those of pulls
+/// that failed are gone after [`heartbeat::IDLE`].
+const PARTS: usize = 256;
+
+/// What a participant is made of.
+pub struct Seat {
+    /// This node, as others reach it.
+    pub me: Peer,
+    /// Who coordinates what.
+    pub router: Arc<dyn Router>,
+    /// How far this node is.
+    pub store: Arc<dyn Store>,
+    /// How long to wait for coordinators.
+    pub deadlines: Deadlines,
+    /// What to count.
+    pub metrics: Metrics,
+    /// Runs the heartbeats.
+    pub tasks: TaskTracker,
+    /// Ends them.
+    pub running: CancellationToken,
+}
+
+/// A node among the claimants, and their coordinator where it is the closest.
+pub struct Participant {
+    me: Peer,
+    router: Arc<dyn Router>,
+    store: Arc<dyn Store>,
+    coordinator: Mutex<Coordinator>,
+    client: PeerClient,
+    patience: Patience,
+    silent: Recent<SocketAddr, ()>,
+    parts: Mutex<HashMap<Digest, Arc<Part>>>,
+    metrics: Metrics,
+    tasks: TaskTracker,
+    running: CancellationToken,
+}
+
+// === impl Participant ===
+
+impl Participant {
+    /// Takes a seat; says nothing yet.
+    pub fn new(seat: Seat) -> Arc<Self> {
+        let Seat { me, router, store, deadlines, metrics, tasks, running } = seat;
+        let participant = Arc::new(Self {
+            client: PeerClient::new(me.endpoint, &deadlines),
+            patience: Patience::new(deadlines.claim, deadlines.claim_unanswered),
+            coordinator: Mutex::new(Coordinator::new(heartbeat::SLOTS)),
+            silent: Recent::new(SILENT, SILENT_PEERS),
+            parts: Mutex::default(),
+            me,
+            router,
+            store,
+            metrics,
+            tasks,
+            running,
+        });
+        participant.run(Arc::clone(&participant).forget());
+        participant
+    }
+
+    fn run(&self, task: impl Future<Output = ()> + Send + 'static) {
+        let running = self.running.clone();
+        self.tasks.spawn(async move { running.run_until_cancelled(task).await });
+    }
+
+    /// Lets the coordinator forget what nobody speaks of.
+    async fn forget(self: Arc<Self>) {
+        let mut ticks = interval(FORGET);
+        loop {
+            ticks.tick().await;
+            self.coordinator().expire(Instant::now());
+        }
+    }
+
+    /// Asks peers in this node's name.
+    pub(crate) fn client(&self) -> PeerClient {
+        self.client.clone()
+    }
+
+    /// The nodes to ask about a digest, the closest first, without those that do not answer.
+    fn coordinators(&self, digest: &Digest) -> impl Iterator<Item = Peer> {
+        let now = Instant::now();
+        let closest = self.router.closest(digest).into_iter();
+        closest.filter(move |peer| self.silent.get(&peer.endpoint, now).is_none())
+    }
+
+    fn is_me(&self, peer: &Peer) -> bool {
+        peer.endpoint == self.me.endpoint
+    }
+
+    fn coordinator(&self) -> MutexGuard<'_, Coordinator> {
+        // The state machine bounds and expires all it knows, so that even a half-made change heals.
+        self.coordinator.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn parts(&self) -> MutexGuard<'_, HashMap<Digest, Arc<Part>>> {
+        // Single insertions and removals: the map is whole whatever panicked.
+        self.parts.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,92 @@
+//! The claimant's side: finds the coordinator and asks it.
+
+use std::net::SocketAddr;
+
+use tokio::time::{Instant, timeout_at};
+use tracing::debug;
+
+use super::Participant;
+use crate::{
+    Peer,
+    claim::{
+        Claim, Intent, Verdict,
+        wire::{Answer, Ask, LARGEST_MESSAGE, MOST_HOPS},
+    },
+    peer::CLAIMS,
+    sources::{Grant, Wanted},
+};
+
+/// Coordinators that one claim tries: the closest, and the one that knows the digest beside it.
+const TRIED: usize = 2;
+
+impl Participant {
+    /// What the coordinator of a blob says; `None` when there is none that answers in time.
+    pub(crate) async fn claim(&self, wanted: &Wanted, lost: &[SocketAddr]) -> Option<Verdict> {
+        let claim = Claim {
+            digest: wanted.digest,
+            node: self.me.clone(),
+            have: wanted.reached.get(),
+            may_lead: true,
+            intent: Intent::Get,
+            lost: lost.to_vec(),
+            total: None,
+        };
+        let started = Instant::now();
+        let grant = self.patience.grant(started);
+        let coordinators: Vec<_> = self.coordinators(&claim.digest).take(TRIED).collect();
+        let mut verdict = None;
+        for (passed, coordinator) in coordinators.into_iter().enumerate() {
+            verdict = self.ask(coordinator, claim.clone(), passed > 0, grant).await;
+            if verdict.is_some() {
+                break;
+            }
+        }
+        self.metrics.claimed(verdict.as_ref(), started.elapsed());
+        verdict
+    }
+
+    /// Follows redirects. `insists`: a closer one does not answer, so this one is not to name it.
+    async fn ask(
+        &self,
+        coordinator: Peer,
+        claim: Claim,
+        insists: bool,
+        grant: Grant,
+    ) -> Option<Verdict> {
+        let mut at = coordinator.endpoint;
+        let mut asked = Ask { claim, hops: if insists { MOST_HOPS } else { 0 } };
+        loop {
+            if at == self.me.endpoint {
+                return Some(self.decide(&asked.claim));
+            }
+            match self.send(at, &asked, grant).await? {
+                Answer::Verdict(verdict) => return Some(verdict),
+                Answer::Redirect(closer) if asked.may_be_sent_on() => {
+                    at = closer;
+                    asked.hops += 1;
+                }
+                Answer::Redirect(_) => return None,
+            }
+        }
+    }
+
+    async fn send(&self, to: SocketAddr, asked: &Ask, grant: Grant) -> Option<Answer> {
+        let post = self.client.post(to, CLAIMS, asked.to_json(), LARGEST_MESSAGE);
+        let answer = match timeout_at(grant.deadline, post).await {
+            Ok(Ok(body)) => {
+                self.patience.answered();
+                Answer::parse(&body).map_err(|error| error.to_string())
+            }
+            Ok(Err(error)) => Err(error.to_string()),
+            Err(_) => {
+                self.patience.cut(grant, Instant::now());
+                Err("did not answer in time".into())
+            }
+        };
+        if let Err(error) = &answer {
+            debug!(digest = %asked.claim.digest, coordinator = %to, error, "no answer to a claim");
+            self.silent.insert(to, (), Instant::now());
+        }
+        answer.ok()
+    }
+}

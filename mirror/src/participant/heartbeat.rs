@@ -1,0 +1,229 @@
+//! Tells the coordinators of a blob how far this node is, as long as it takes part.
+
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU32, Ordering},
+    },
+};
+
+use futures::future::join_all;
+use tokio::{
+    sync::watch,
+    time::{Duration, Instant, MissedTickBehavior, interval_at, timeout},
+};
+use tokio_util::sync::CancellationToken;
+use tracing::{debug, info};
+
+use super::{PARTS, Participant};
+use crate::{
+    Digest, Peer,
+    claim::{
+        Advice, Progress, Stage,
+        timing::HEARTBEAT,
+        wire::{Advices, LARGEST_MESSAGE, Report},
+    },
+    peer::PROGRESS,
+    sources::Wanted,
+    store::Presence,
+};
+
+/// A node to which nothing came for this long is no participant. Its pull failed, or waits for a
+/// download slot, and will claim again when it has one; or the blob is complete and nobody follows
+/// it any more, and whoever comes now finds it announced.
+const IDLE: Duration = Duration::from_secs(10);
+
+/// Followers that a node serves with one blob: one continues the pipeline, the other is there when a
+/// parent died or a zone has to be entered. More would share the uplink of each.
+pub(super) const SLOTS: u32 = 2;
+
+/// Coordinators that are told: the closest, and the one that takes over from it.
+const TOLD: usize = 2;
+
+/// What a node does about a blob that it does not hold yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// It takes it from upstream.
+    Leading,
+    /// It streams it from a peer.
+    Following(SocketAddr),
+}
+
+/// This node's part in one blob.
+#[derive(Debug)]
+pub(super) struct Part {
+    state: Mutex<State>,
+    changed: watch::Sender<()>,
+    /// How many follow this node.
+    children: AtomicU32,
+}
+
+/// A follower being served; it counts while this lives.
+#[derive(Debug)]
+pub(crate) struct Serving(Arc<Part>);
+
+#[derive(Debug)]
+struct State {
+    role: Role,
+    promoted: CancellationToken,
+    /// When a verdict or a byte came last.
+    active: Instant,
+}
+
+// === impl Participant ===
+
+impl Participant {
+    /// Takes part in a blob, in a new role if it does already, until it is complete or nothing
+    /// comes any more. Beyond [`PARTS`] it keeps silent, and others find it by its announcements.
+    pub(crate) fn take_part(self: &Arc<Self>, wanted: &Wanted, role: Role) {
+        let state = State { role, promoted: wanted.promoted.clone(), active: Instant::now() };
+        let mut parts = self.parts();
+        if let Some(part) = parts.get(&wanted.digest) {
+            *part.state() = state;
+            part.changed.send_replace(());
+        } else if parts.len() < PARTS {
+            let part = Arc::new(Part::new(state));
+            parts.insert(wanted.digest, Arc::clone(&part));
+            self.run(Arc::clone(self).tell_until_done(wanted.digest, part));
+        }
+    }
+
+    /// The peer that this node streams a blob from.
+    pub(crate) fn parent_of(&self, digest: &Digest) -> Option<SocketAddr> {
+        match self.parts().get(digest)?.state().role {
+            Role::Following(parent) => Some(parent),
+            Role::Leading => None,
+        }
+    }
+
+    /// Another node follows this one in a blob that it takes part in.
+    pub(crate) fn serving(&self, digest: &Digest) -> Option<Serving> {
+        let part = Arc::clone(self.parts().get(digest)?);
+        part.children.fetch_add(1, Ordering::Relaxed);
+        Some(Serving(part))
+    }
+
+    async fn tell_until_done(self: Arc<Self>, digest: Digest, part: Arc<Part>) {
+        let mut presence = self.store.follow(&digest);
+        let mut changed = part.changed.subscribe();
+        let mut heartbeat = interval_at(Instant::now(), HEARTBEAT);
+        heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let (mut have, mut told) = (0, None);
+        loop {
+            tokio::select! {
+                _ = heartbeat.tick() => {}
+                _ = changed.changed() => {}
+                // The first bytes and the last are news; those between can wait for the heartbeat.
+                _ = presence.wait_for(|now| is_news(told, *now)) => {}
+            }
+            let now = *presence.borrow_and_update();
+            let grown = bytes(now);
+            if grown > have || part.children.load(Ordering::Relaxed) > 0 {
+                part.state().active = Instant::now();
+            }
+            (have, told) = (grown, now);
+            let stage = part.stage(now, Instant::now());
+            self.tell(&digest, now, stage, &part).await;
+            if stage == Stage::Gone {
+                break;
+            }
+        }
+        self.parts().remove(&digest);
+    }
+
+    async fn tell(&self, digest: &Digest, presence: Option<Presence>, state: Stage, part: &Part) {
+        let progress = Progress {
+            digest: *digest,
+            node: self.me.clone(),
+            have: bytes(presence),
+            total: total(presence),
+            state,
+            may_lead: true,
+            free_slots: SLOTS.saturating_sub(part.children.load(Ordering::Relaxed)),
+        };
+        let coordinators = self.coordinators(digest).take(TOLD);
+        let told = coordinators.map(|coordinator| self.tell_one(coordinator, &progress));
+        let advice = join_all(told.collect::<Vec<_>>()).await;
+        if advice.contains(&Some(Advice::Lead)) {
+            part.promote(digest);
+        }
+    }
+
+    async fn tell_one(&self, coordinator: Peer, progress: &Progress) -> Option<Advice> {
+        if self.is_me(&coordinator) {
+            return Some(self.note(progress));
+        }
+        let report = Report(vec![progress.clone()]).to_json();
+        let post = self.client.post(coordinator.endpoint, PROGRESS, report, LARGEST_MESSAGE);
+        let Ok(Ok(body)) = timeout(HEARTBEAT, post).await else {
+            debug!(coordinator = %coordinator.endpoint, "did not take the progress");
+            return None;
+        };
+        Advices::parse(&body).ok()?.0.pop()
+    }
+}
+
+// === impl Part ===
+
+impl Part {
+    fn new(state: State) -> Self {
+        Self {
+            state: Mutex::new(state),
+            changed: watch::Sender::new(()),
+            children: AtomicU32::new(0),
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // Every critical section is one assignment.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn stage(&self, presence: Option<Presence>, now: Instant) -> Stage {
+        let state = self.state();
+        match (presence, state.role) {
+            _ if now >= state.active + IDLE => Stage::Gone,
+            (Some(Presence::Complete { .. }), _) => Stage::Complete,
+            (_, Role::Leading) => Stage::Leading,
+            (_, Role::Following(parent)) => Stage::Following { parent },
+        }
+    }
+
+    fn promote(&self, digest: &Digest) {
+        let mut state = self.state();
+        if state.role != Role::Leading {
+            info!(%digest, "the lead is gone; this node goes on from the registry");
+            state.role = Role::Leading;
+            state.active = Instant::now();
+            state.promoted.cancel();
+        }
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        self.0.children.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// Whether the coordinators should hear of a change at once: a download began, ended or broke off.
+fn is_news(told: Option<Presence>, now: Option<Presence>) -> bool {
+    let kind = |presence: Option<Presence>| presence.map(|presence| presence.complete().is_some());
+    kind(told) != kind(now)
+}
+
+fn bytes(presence: Option<Presence>) -> u64 {
+    match presence {
+        Some(Presence::Growing { have, .. }) => have,
+        Some(Presence::Complete { size }) => size,
+        None => 0,
+    }
+}
+
+fn total(presence: Option<Presence>) -> Option<u64> {
+    match presence? {
+        Presence::Growing { total, .. } => total,
+        Presence::Complete { size } => Some(size),
+    }
+}

@@ -1,0 +1,117 @@
+//! Blobs for peers: complete ones for everybody, arriving ones for those who follow this node.
+
+use std::net::SocketAddr;
+
+use futures::StreamExt;
+use http::{
+    HeaderMap, Response,
+    header::{self, AsHeaderName},
+};
+use tokio::time::timeout;
+use tracing::debug;
+
+use super::PeerService;
+use crate::{
+    Digest,
+    participant::Serving,
+    peer::FOLLOWER,
+    range::{ByteRange, Span},
+    response::{self, Body, Refusal},
+    store::{ByteStream, Presence, limited},
+};
+
+impl PeerService {
+    pub(super) async fn blob(
+        &self,
+        digest: Digest,
+        head: bool,
+        headers: &HeaderMap,
+    ) -> Result<Response<Body>, Refusal> {
+        let range = ByteRange::parse(text(headers, header::RANGE));
+        let follower = text(headers, FOLLOWER).and_then(|node| node.parse().ok());
+        let size = match (self.complete(&digest).await, follower) {
+            (Some(size), _) => size,
+            (None, Some(follower)) if !head => self.arriving(&digest, range, follower).await?,
+            (None, _) => return Err(Refusal::Blob(digest)),
+        };
+        let part = match range.of(size) {
+            Span::Whole => None,
+            Span::Part(part) => Some(part),
+            Span::Unsatisfiable => return Err(Refusal::Range { size }),
+        };
+        if head {
+            return Ok(response::blob(&digest, size, part, response::empty()));
+        }
+        let wanted = part.clone().unwrap_or(0..size);
+        let serving = follower.and_then(|_| self.participant.serving(&digest));
+        let bytes = self.store.open(&digest, wanted.start).await.map_err(|error| {
+            debug!(%digest, %error, "cannot be opened");
+            Refusal::Blob(digest)
+        })?;
+        let bytes = self.metered(limited(bytes, wanted.end - wanted.start), serving);
+        Ok(response::blob(&digest, size, part, response::streamed(bytes)))
+    }
+
+    async fn complete(&self, digest: &Digest) -> Option<u64> {
+        self.store.stat(digest).await.ok().flatten()?.complete()
+    }
+
+    /// The size of a blob that is arriving, once this node is ahead of its follower.
+    ///
+    /// Who has bytes already must be behind now: so nodes that follow each other in a circle, sent
+    /// by two coordinators, do not wait for each other. Who has none waits for this node's first
+    /// ones, unless this node waits for it.
+    async fn arriving(
+        &self,
+        digest: &Digest,
+        range: ByteRange,
+        follower: SocketAddr,
+    ) -> Result<u64, Refusal> {
+        let first = range.first().ok_or(Refusal::Blob(*digest))?;
+        if self.participant.parent_of(digest) == Some(follower) {
+            return Err(Refusal::NotAhead(*digest));
+        }
+        let mut presence = self.store.follow(digest);
+        let size = ahead(*presence.borrow_and_update(), first);
+        match size {
+            Some(size) => Ok(size),
+            None if first > 0 => Err(Refusal::NotAhead(*digest)),
+            None => {
+                let arrived = presence.wait_for(|now| ahead(*now, first).is_some());
+                let arrived = timeout(self.arrival, arrived).await;
+                let arrived = arrived.ok().and_then(Result::ok).map(|now| *now);
+                arrived.and_then(|now| ahead(now, first)).ok_or(Refusal::Blob(*digest))
+            }
+        }
+    }
+
+    fn metered(&self, bytes: ByteStream, serving: Option<Serving>) -> ByteStream {
+        let metrics = self.metrics.clone();
+        let upload = self.upload.clone();
+        let metered = bytes.then(move |chunk| {
+            let _ = &serving;
+            let (metrics, upload) = (metrics.clone(), upload.clone());
+            async move {
+                let chunk = chunk?;
+                if let Some(upload) = upload {
+                    upload.take(chunk.len()).await;
+                }
+                metrics.sent_to_peers.inc_by(chunk.len() as u64);
+                Ok(chunk)
+            }
+        });
+        metered.boxed()
+    }
+}
+
+fn text(headers: &HeaderMap, name: impl AsHeaderName) -> Option<&str> {
+    headers.get(name)?.to_str().ok()
+}
+
+/// The blob's size, if a node with this much of it has byte `first`.
+fn ahead(presence: Option<Presence>, first: u64) -> Option<u64> {
+    match presence? {
+        Presence::Complete { size } => Some(size),
+        Presence::Growing { have, total } => total.filter(|_| have > first),
+    }
+}

@@ -1,0 +1,113 @@
+//! Sources found by claiming the digest at its coordinator.
+//!
+//! Who is told to follow gets parents that are receiving the blob themselves; when they fail, the
+//! digest is claimed again from the byte reached. Who is told to lead takes the blob from outside the
+//! storm: from a node that holds all of it, else from the registry.
+
+use std::{collections::VecDeque, net::SocketAddr, sync::Arc};
+
+use futures::{StreamExt, stream, stream::BoxStream};
+use tokio::time::sleep;
+
+use super::{Lookup, Parent, Sources, Wanted};
+use crate::{
+    claim::{MOST_LOST, Verdict, timing::ASK_AGAIN},
+    participant::{Participant, Role},
+};
+
+/// Claims digests before it looks for them.
+pub struct Claims {
+    participant: Arc<Participant>,
+    outside: Arc<Lookup>,
+}
+
+/// One fetch's way through its verdicts.
+struct Course {
+    participant: Arc<Participant>,
+    outside: Arc<Lookup>,
+    wanted: Wanted,
+    lost: VecDeque<SocketAddr>,
+    step: Step,
+}
+
+enum Step {
+    /// The coordinator is to be asked. Next: `Following`, `Outside`, or again.
+    Claiming,
+    /// Parents to try, best first. Next: `Claiming`.
+    Following(VecDeque<Parent>),
+    /// Nobody of the storm is ahead of this node. The last step.
+    Outside(BoxStream<'static, Parent>),
+}
+
+// === impl Claims ===
+
+impl Claims {
+    /// Claims through `participant`; what is not shared, or to be led, is looked up in `outside`.
+    pub fn new(participant: Arc<Participant>, outside: Lookup) -> Self {
+        Self { participant, outside: Arc::new(outside) }
+    }
+}
+
+impl Sources for Claims {
+    fn parents(&self, wanted: &Wanted) -> BoxStream<'static, Parent> {
+        if !wanted.kept {
+            return self.outside.parents(wanted);
+        }
+        let course = Course {
+            participant: Arc::clone(&self.participant),
+            outside: Arc::clone(&self.outside),
+            wanted: wanted.clone(),
+            lost: VecDeque::new(),
+            step: Step::Claiming,
+        };
+        let next = |mut course: Course| async { Some((course.next().await?, course)) };
+        stream::unfold(course, next).boxed()
+    }
+}
+
+// === impl Course ===
+
+impl Course {
+    async fn next(&mut self) -> Option<Parent> {
+        loop {
+            match &mut self.step {
+                Step::Outside(found) => return found.next().await,
+                Step::Following(parents) => match parents.pop_front() {
+                    Some(parent) => {
+                        self.follow(&parent);
+                        return Some(parent);
+                    }
+                    None => self.step = Step::Claiming,
+                },
+                Step::Claiming => self.claim().await,
+            }
+        }
+    }
+
+    /// Whoever asks for another parent has lost this one.
+    fn follow(&mut self, parent: &Parent) {
+        if self.lost.len() == MOST_LOST {
+            self.lost.pop_front();
+        }
+        self.lost.push_back(parent.peer.endpoint);
+        self.participant.take_part(&self.wanted, Role::Following(parent.peer.endpoint));
+    }
+
+    async fn claim(&mut self) {
+        let lost = self.lost.make_contiguous();
+        match self.participant.claim(&self.wanted, lost).await {
+            Some(Verdict::Follow(parents)) => {
+                let parents = parents.into_iter();
+                let parents =
+                    parents.map(|parent| Parent { peer: parent.peer, arriving: !parent.complete });
+                self.step = Step::Following(parents.collect());
+            }
+            Some(Verdict::NotYet) => sleep(ASK_AGAIN).await,
+            // Without a coordinator every node is on its own, as ever.
+            Some(Verdict::Lead) | None => {
+                self.participant.take_part(&self.wanted, Role::Leading);
+                self.step = Step::Outside(self.outside.parents(&self.wanted));
+            }
+        }
+    }
+}

@@ -1,0 +1,119 @@
+//! Nodes that want one blob at once, while the registry is still sending it to the first.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering},
+    },
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures::{StreamExt, future::join_all};
+use http_body_util::{BodyExt, Empty};
+use hyper::{Request, StatusCode};
+use hyper_util::{client::legacy::Client, rt::TokioExecutor};
+use onepull_mirror::{Digest, router::MemoryNetwork, store::FolderWriter};
+use tokio::time::{sleep, timeout};
+
+use crate::support::{Node, blob, noise};
+
+/// A pull that takes longer hangs.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// A registry that sends its blob slowly, to as many as ask, and counts.
+struct Registry {
+    blob: Vec<u8>,
+    digest: Digest,
+    sent: AtomicU64,
+}
+
+impl Registry {
+    fn with(bytes: usize) -> Arc<Self> {
+        let blob = noise(bytes, 7);
+        Arc::new(Self { digest: Digest::sha256(&blob), blob, sent: AtomicU64::new(0) })
+    }
+
+    /// Sends what `writer` lacks.
+    async fn send(&self, writer: &mut FolderWriter) {
+        let from = usize::try_from(writer.written()).unwrap();
+        for piece in self.blob[from..].chunks(256 * 1024) {
+            sleep(Duration::from_millis(20)).await;
+            self.sent.fetch_add(piece.len() as u64, Ordering::Relaxed);
+            writer.append(piece).await.unwrap();
+        }
+    }
+
+    fn sent(&self) -> u64 {
+        self.sent.load(Ordering::Relaxed)
+    }
+}
+
+/// Pulls as containerd does: from the mirror, resumed at its byte, and from the registry on 404.
+async fn pull(node: &Node, registry: &Registry) {
+    let size = registry.blob.len() as u64;
+    let writer = node.store.write(registry.digest).await.unwrap();
+    let mut writer = writer.with_total(size);
+    while writer.written() < size {
+        if !take_from_mirror(node, &registry.digest, &mut writer).await {
+            registry.send(&mut writer).await;
+        }
+    }
+    writer.commit().await.unwrap();
+}
+
+/// Whether the mirror answered.
+async fn take_from_mirror(node: &Node, digest: &Digest, writer: &mut FolderWriter) -> bool {
+    let request = Request::get(format!("http://{}{}", node.mirror, blob(digest)));
+    let request = match writer.written() {
+        0 => request,
+        at => request.header("range", format!("bytes={at}-")),
+    };
+    let client = Client::builder(TokioExecutor::new()).build_http();
+    let response = client.request(request.body(Empty::<Bytes>::new()).unwrap()).await.unwrap();
+    if response.status() == StatusCode::NOT_FOUND {
+        return false;
+    }
+    let mut body = response.into_body().into_data_stream();
+    while let Some(Ok(bytes)) = body.next().await {
+        writer.append(&bytes).await.unwrap();
+    }
+    true
+}
+
+async fn nodes<const COUNT: usize>() -> [Node; COUNT] {
+    let network = MemoryNetwork::default();
+    let nodes = join_all((0..COUNT).map(|_| Node::start(&network))).await;
+    nodes.try_into().unwrap_or_else(|_| panic!("as many as were started"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn eight_nodes_at_once_cost_the_registry_one_blob() {
+    let nodes = nodes::<8>().await;
+    let registry = Registry::with(6 << 20);
+    let pulls = join_all(nodes.iter().map(|node| pull(node, &registry)));
+    timeout(LIMIT, pulls).await.expect("all pulls end");
+    assert_eq!(registry.sent(), registry.blob.len() as u64);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_small_blob_is_shared_as_well() {
+    let nodes = nodes::<4>().await;
+    let registry = Registry::with(700);
+    let pulls = join_all(nodes.iter().map(|node| pull(node, &registry)));
+    timeout(LIMIT, pulls).await.expect("all pulls end");
+    assert_eq!(registry.sent(), 700);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn who_comes_late_joins_the_download_under_way() {
+    let nodes = nodes::<3>().await;
+    let registry = Registry::with(6 << 20);
+    let late = async {
+        sleep(Duration::from_millis(250)).await;
+        pull(&nodes[2], &registry).await;
+    };
+    let early = join_all(nodes[..2].iter().map(|node| pull(node, &registry)));
+    timeout(LIMIT, async { tokio::join!(early, late) }).await.expect("all pulls end");
+    assert_eq!(registry.sent(), registry.blob.len() as u64);
+}
