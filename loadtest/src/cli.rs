@@ -15,7 +15,7 @@ mod run;
 
 pub use hop::HopArgs;
 pub use overhead::OverheadArgs;
-pub use run::{PatternArg, RunArgs, StoreArg};
+pub use run::{RunArgs, StoreArg};
 
 /// Measures what a registry sends, and how long nodes wait, when many nodes pull one image.
 #[derive(Debug, Parser)]

@@ -1,7 +1,9 @@
 //! Who pulls when.
 
-use std::{sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
+use clap::ValueEnum;
+use serde::{Deserialize, Serialize};
 use tokio::{
     task::JoinSet,
     time::{Instant, MissedTickBehavior, interval},
@@ -27,40 +29,80 @@ pub struct Measured {
     pub total: Duration,
 }
 
-/// Planned: one node first; once what it holds can be found, all the others at once.
-///
-/// A failed pull is recorded in its node and does not keep the others from pulling.
-///
-/// # Errors
-/// When the first node pulled but cannot be found afterwards.
-pub async fn planned(fleet: Arc<dyn Fleet>, progress: &Progress) -> Result<Measured, FleetError> {
-    let start = Instant::now();
-    let mut samples = Samples::new(SAMPLE_EVERY, fleet.names().len());
-    let nodes = tokio::select! {
-        nodes = pull_planned(&fleet, start, progress) => nodes?,
-        never = sample(&*fleet, &mut samples, progress) => match never {},
-    };
-    let total = start.elapsed();
-    samples.push(&fleet.meter());
-    Ok(Measured { nodes, samples, total })
+/// Who pulls when.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Pattern {
+    /// One node first; once what it holds can be found, all the others at once.
+    Planned,
+    /// All at once.
+    Storm,
 }
 
-async fn pull_planned(
+// === impl Pattern ===
+
+impl Pattern {
+    /// Lets the nodes pull.
+    ///
+    /// A failed pull is recorded in its node and does not keep the others from pulling.
+    ///
+    /// # Errors
+    /// When the first node pulled but cannot be found afterwards.
+    pub async fn run(
+        self,
+        fleet: Arc<dyn Fleet>,
+        progress: &Progress,
+    ) -> Result<Measured, FleetError> {
+        let start = Instant::now();
+        let mut samples = Samples::new(SAMPLE_EVERY, fleet.names().len());
+        let nodes = tokio::select! {
+            nodes = pull_all(&fleet, self.seeds(), start, progress) => nodes?,
+            never = sample(&*fleet, &mut samples, progress) => match never {},
+        };
+        let total = start.elapsed();
+        samples.push(&fleet.meter());
+        Ok(Measured { nodes, samples, total })
+    }
+
+    /// How many nodes, the first ones, pull before the others.
+    pub(crate) fn seeds(self) -> usize {
+        match self {
+            Self::Planned => 1,
+            Self::Storm => 0,
+        }
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Planned => "planned",
+            Self::Storm => "storm",
+        })
+    }
+}
+
+/// The seeds one after the other, then all others at once.
+async fn pull_all(
     fleet: &Arc<dyn Fleet>,
+    seeds: usize,
     start: Instant,
     progress: &Progress,
 ) -> Result<Vec<NodeRun>, FleetError> {
-    let first = pull(Arc::clone(fleet), 0, start).await;
-    progress.node_done(0, &first);
-    if first.error.is_none() {
-        fleet.findable(0).await?;
+    let mut done = Vec::new();
+    for seed in 0..seeds {
+        let run = pull(Arc::clone(fleet), seed, start).await;
+        progress.node_done(seed, &run);
+        if run.error.is_none() {
+            fleet.findable(seed).await?;
+        }
+        done.push((seed, run));
     }
     let mut pulls = JoinSet::new();
-    for node in 1..fleet.names().len() {
+    for node in seeds..fleet.names().len() {
         let fleet = Arc::clone(fleet);
         pulls.spawn(async move { (node, pull(fleet, node, start).await) });
     }
-    let mut done = vec![(0, first)];
     while let Some(joined) = pulls.join_next().await {
         let (node, run) = joined.map_err(FleetError::setup("follow a pull to its end"))?;
         progress.node_done(node, &run);

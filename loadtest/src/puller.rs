@@ -188,7 +188,8 @@ impl Puller {
             return Ok(manifest);
         }
         let stored = |source| PullError::Store { digest, source };
-        let mut writer = self.store.write(digest).await.map_err(stored)?;
+        let writer = self.store.write(digest).await.map_err(stored)?;
+        let mut writer = writer.with_total(bytes.len() as u64);
         writer.append(&bytes).await.map_err(stored)?;
         writer.commit().await.map_err(stored)?;
         Ok(manifest)

@@ -12,6 +12,7 @@ use crate::{
     fleet::Meter,
     machine::Machine,
     model::Model,
+    pattern::Pattern,
     units::{ByteSize, LinkRate},
 };
 
@@ -57,7 +58,7 @@ pub struct Report {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Setup {
     /// Who pulled when.
-    pub pattern: String,
+    pub pattern: Pattern,
     /// What the nodes were made of.
     pub store: String,
     /// How many there were.
@@ -87,7 +88,7 @@ pub struct Run {
     pub egress_wire_bytes: u64,
     /// From the start of the first pull to the end of the last.
     pub total_seconds: f64,
-    /// One entry a node; the first is the one that pulled first.
+    /// One entry a node; where one pulled first, it is the first.
     pub nodes: Vec<NodeRun>,
     /// Who sent how much to whom.
     pub flows: Vec<Flow>,

@@ -15,7 +15,7 @@ use crate::{
     image::{Image, ImageError},
     machine::Machine,
     model::Model,
-    pattern::{Measured, planned},
+    pattern::{Measured, Pattern},
     progress::Progress,
     report::{NodeRun, Report, Run, SCHEMA, Setup, Summary, seconds},
     transfers::Transfers,
@@ -27,6 +27,8 @@ use crate::{
 pub struct RunConfig {
     /// The arms, in the order in which they run.
     pub arms: Vec<Arm>,
+    /// Who pulls when.
+    pub pattern: Pattern,
     /// What nodes are made of.
     pub store: StoreKind,
     /// How many nodes.
@@ -144,7 +146,7 @@ pub async fn run(
         started,
         machine: Machine::here(),
         setup,
-        summary: Summary::of(&runs, image.bytes(), &model),
+        summary: Summary::of(&runs, image.bytes(), &model, config.pattern),
         model,
         runs,
     })
@@ -180,7 +182,7 @@ impl Bench<'_> {
             _ => format!("{arm} #{repeat}"),
         };
         let progress = Progress::new(&title, &fleet.names(), self.image.bytes());
-        let measured = planned(Arc::clone(&fleet), &progress).await;
+        let measured = self.config.pattern.run(Arc::clone(&fleet), &progress).await;
         let meter = fleet.meter();
         let Account { flows, lacking } = fleet.finish().await?;
         let Measured { mut nodes, samples, total } = measured?;
@@ -231,7 +233,7 @@ fn blame(nodes: &mut [NodeRun], lacking: &[Option<String>]) {
 impl RunConfig {
     fn setup(&self, image: &Image) -> Setup {
         Setup {
-            pattern: "planned".into(),
+            pattern: self.pattern,
             store: self.store.to_string(),
             nodes: self.nodes,
             image: self.image.to_string(),

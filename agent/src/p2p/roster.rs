@@ -130,8 +130,7 @@ impl Placed {
 pub(super) fn closest(me: &Placed, others: &[Live], digest: &Digest) -> Vec<Peer> {
     let target = KBucketKey::new(record_key(digest));
     let nodes = others.iter().map(|live| &live.placed).chain([me]);
-    let mut nodes: Vec<_> =
-        nodes.map(|node| (node.key.distance(&target), &node.peer)).collect();
+    let mut nodes: Vec<_> = nodes.map(|node| (node.key.distance(&target), &node.peer)).collect();
     nodes.sort_unstable_by_key(|(distance, _)| *distance);
     nodes.into_iter().take(K_VALUE.get()).map(|(_, peer)| peer.clone()).collect()
 }

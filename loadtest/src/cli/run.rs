@@ -8,6 +8,7 @@ use super::{ContainerdArg, OutputArg, UsageError, agent_beside_this_program, wit
 use crate::{
     arm::Arm,
     fleet::embedded::MOST_NODES,
+    pattern::Pattern,
     run::{ImageSource, RunConfig, StoreKind},
     units::{ByteSize, LinkRate},
 };
@@ -18,6 +19,8 @@ Examples:
     onepull-loadtest run
   What one slow link costs, three times over, with the report elsewhere:
     onepull-loadtest run --arm direct,onepull --nic 50Mbit --repeat 3 --out /tmp/report
+  Eight nodes that all want the image at once:
+    onepull-loadtest run --pattern storm
   Eight real containerds behind 200 Mbit/s links; needs root:
     onepull-loadtest run --store containerd --image-size 256MiB
   Your own image (made, for example, with `skopeo copy docker://… oci:my-image`):
@@ -37,8 +40,9 @@ pub struct RunArgs {
     arm: Vec<Arm>,
 
     /// Who pulls when. planned: one node first; once others can find what it has, all the others.
+    /// storm: all at once, and nobody planned it.
     #[arg(long, default_value = "planned")]
-    pattern: PatternArg,
+    pattern: Pattern,
 
     /// How many nodes pull.
     #[arg(long, default_value_t = 8)]
@@ -94,13 +98,6 @@ pub struct RunArgs {
     pub output: OutputArg,
 }
 
-/// Values of `--pattern`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
-pub enum PatternArg {
-    /// One node first, then all the others.
-    Planned,
-}
-
 /// Values of `--store`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum StoreArg {
@@ -126,7 +123,6 @@ impl RunArgs {
         within("nodes", self.nodes, MOST_NODES)?;
         within("layers", self.layers, MOST_LAYERS)?;
         within("repeat", self.repeat, MOST_REPEATS)?;
-        let PatternArg::Planned = self.pattern;
         let store = match self.store {
             StoreArg::Embedded => StoreKind::Embedded,
             StoreArg::Containerd => StoreKind::Containerd {
@@ -144,6 +140,7 @@ impl RunArgs {
         };
         Ok(RunConfig {
             arms: self.arm.clone(),
+            pattern: self.pattern,
             store,
             nodes: self.nodes,
             image,

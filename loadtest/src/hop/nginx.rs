@@ -1,12 +1,7 @@
 //! nginx with sendfile, the yardstick for serving a file.
 
 use std::{
-    fs,
-    net::SocketAddr,
-    os::unix::fs::symlink,
-    path::Path,
-    process::Command,
-    time::Duration,
+    fs, net::SocketAddr, os::unix::fs::symlink, path::Path, process::Command, time::Duration,
 };
 
 use onepull_testbed::{Process, Requirement, net::free_addresses, tools};

@@ -44,7 +44,7 @@ impl Puller {
         }
         let path = format!("{repository}/blobs/{digest}");
         let stored = |source| PullError::Store { digest, source };
-        let writer = self.store.write(digest).await.map_err(stored)?;
+        let writer = self.store.write(digest).await.map_err(stored)?.with_total(size);
         let mut progress = Progress { digest, writer };
         let mut breaks = 0;
         loop {

@@ -39,7 +39,7 @@ fn header(html: &mut String, report: &Report) {
          layers, node link {}, registry {}</p></header>",
         setup.nodes,
         escape(&setup.store),
-        escape(&setup.pattern),
+        setup.pattern,
         megabytes(setup.image_bytes.bytes()),
         setup.layers,
         setup.nic,
@@ -47,7 +47,7 @@ fn header(html: &mut String, report: &Report) {
     );
     html.push_str("<div class=tiles>");
     for row in &report.summary {
-        let last = row.last_seconds.unwrap_or(row.seed_seconds);
+        let last = row.last_seconds.or(row.seed_seconds).unwrap_or_default();
         let _ = write!(
             html,
             "<div class=\"tile {}\"><h2>{}</h2><p class=big>{:.2}x</p><p>of the image left the \
@@ -70,7 +70,7 @@ fn summary(html: &mut String, report: &Report) {
             row.repeats.to_string(),
             megabytes(row.egress_bytes),
             format!("{:.2}x", row.egress_images),
-            seconds(Some(row.seed_seconds)),
+            seconds(row.seed_seconds),
             seconds(row.first_seconds),
             seconds(row.median_seconds),
             seconds(row.last_seconds),

@@ -28,8 +28,8 @@ pub fn render(report: &Report) -> String {
         text.push('\n');
     }
     text.push_str(
-        "\nseed: the node that pulls first; first, median, last: of the others, from their common \
-         start.\nbound: image / node link. eta: bound / last.\n",
+        "\nseed: the node that pulls first, where one does; first, median, last: of the others, from \
+         their common start.\nbound: image / node link. eta: bound / last.\n",
     );
     for (run, node) in report.failures() {
         let error = node.error.as_deref().unwrap_or_default();
@@ -44,7 +44,7 @@ fn cells(row: &Summary, bound: f64) -> [String; 10] {
         row.arm.to_string(),
         megabytes(row.egress_bytes),
         format!("{:.2}x", row.egress_images),
-        seconds(Some(row.seed_seconds)),
+        seconds(row.seed_seconds),
         seconds(row.first_seconds),
         seconds(row.median_seconds),
         seconds(row.last_seconds),

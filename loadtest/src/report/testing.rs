@@ -5,6 +5,7 @@ use crate::{
     arm::Arm,
     machine::Machine,
     model::Model,
+    pattern::Pattern,
     units::{ByteSize, LinkRate},
 };
 
@@ -35,7 +36,7 @@ pub(crate) fn report() -> Report {
             optimised: true,
         },
         setup: Setup {
-            pattern: "planned".into(),
+            pattern: Pattern::Planned,
             store: "embedded".into(),
             nodes: 3,
             image: "generated".into(),
@@ -44,7 +45,7 @@ pub(crate) fn report() -> Report {
             nic,
             registry: nic,
         },
-        summary: Summary::of(&runs, IMAGE, &model),
+        summary: Summary::of(&runs, IMAGE, &model, Pattern::Planned),
         model,
         runs,
     }
