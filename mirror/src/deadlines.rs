@@ -21,7 +21,11 @@ pub struct Deadlines {
     /// Between two pieces of a stream that has begun. Longer than [`Deadlines::answer`]: there the
     /// next peer is nearly free, here it costs another search.
     pub stall: Duration,
-    /// For a claim while coordinators answer.
+    /// The same for a parent that is still receiving the blob itself. Then the coordinator is asked
+    /// whether to wait on: it may be the lead that is slow, and all wait for the same bytes.
+    pub pause: Duration,
+    /// For a claim while coordinators answer. Eight nodes that start to pull at once on two cores
+    /// keep each other waiting for half a second, and a claim given up is a second pull.
     pub claim: Duration,
     /// For a claim soon after one that nobody answered in time.
     pub claim_unanswered: Duration,
@@ -42,7 +46,8 @@ impl Default for Deadlines {
             lookup_unanswered: Duration::from_millis(18),
             answer: Duration::from_millis(2000),
             stall: Duration::from_secs(5),
-            claim: Duration::from_millis(500),
+            pause: Duration::from_secs(2),
+            claim: Duration::from_secs(1),
             claim_unanswered: Duration::from_millis(18),
             arrival: Duration::from_secs(8),
             first_byte: Duration::from_secs(8),

@@ -4,15 +4,18 @@
 //! know. [`Lookup`] asks who announced the digest; [`Claims`] asks its coordinator first, so that
 //! one node leads and the others follow while the blob is still arriving.
 
-use std::sync::{
-    Arc,
-    atomic::{AtomicU64, Ordering},
+use std::{
+    net::SocketAddr,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use futures::stream::BoxStream;
 use tokio_util::sync::CancellationToken;
 
-use crate::{Digest, Peer};
+use crate::{Digest, Peer, claim::MOST_LOST};
 
 mod claims;
 mod lookup;
@@ -24,29 +27,27 @@ pub(crate) use patience::{Grant, Patience};
 
 /// Says which peers to stream a digest from.
 pub trait Sources: Send + Sync + 'static {
-    /// Peers to try, best first. Asking for the next one says that the one before delivers no more.
+    /// Peers to try, best first. Asking for the next one says that the one before delivers nothing
+    /// now, if not for good.
     /// The stream's end means: nobody (else), go to the registry.
     fn parents(&self, wanted: &Wanted) -> BoxStream<'static, Parent>;
 }
 
-/// What is looked for, as long as it is. Clones share all.
+/// What is looked for, as long as it is. Clones share all: who fetches tells, and who chooses
+/// parents reads.
 #[derive(Clone, Debug)]
 pub struct Wanted {
     /// Which blob.
     pub digest: Digest,
-    /// How far it has come.
-    pub reached: Reached,
     /// Whether the runtime takes all of it into this node's store, where others can follow it: not
     /// so for a closed range, or for a runtime that keeps its blobs elsewhere.
     pub kept: bool,
     /// Cancelled by the sources when this node has to go to the registry although its parent
     /// stands: the blob's lead is gone, and this node has most of it.
     pub promoted: CancellationToken,
+    reached: Arc<AtomicU64>,
+    lost: Arc<Mutex<Vec<SocketAddr>>>,
 }
-
-/// The next byte that is needed, known to who fetches and to who chooses parents.
-#[derive(Clone, Debug, Default)]
-pub struct Reached(Arc<AtomicU64>);
 
 /// A peer to stream from.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,23 +63,38 @@ pub struct Parent {
 impl Wanted {
     /// Something wanted from byte `first` on.
     pub fn new(digest: Digest, first: u64, kept: bool) -> Self {
-        let reached = Reached::default();
-        reached.set(first);
-        Self { digest, reached, kept, promoted: CancellationToken::new() }
+        let reached = Arc::new(AtomicU64::new(first));
+        Self { digest, kept, promoted: CancellationToken::new(), reached, lost: Arc::default() }
     }
-}
 
-// === impl Reached ===
-
-impl Reached {
     /// The next byte that is needed.
-    pub fn get(&self) -> u64 {
-        self.0.load(Ordering::Relaxed)
+    pub fn reached(&self) -> u64 {
+        self.reached.load(Ordering::Relaxed)
     }
 
-    /// Bytes before `at` have come.
-    pub fn set(&self, at: u64) {
-        self.0.store(at, Ordering::Relaxed);
+    /// Bytes before `at` have come, so a parent works.
+    pub(crate) fn reach(&self, at: u64) {
+        self.reached.store(at, Ordering::Relaxed);
+        self.lock().clear();
+    }
+
+    /// A parent failed, and is not to be named again.
+    pub(crate) fn lose(&self, parent: SocketAddr) {
+        let mut lost = self.lock();
+        if lost.len() == MOST_LOST {
+            lost.remove(0);
+        }
+        lost.push(parent);
+    }
+
+    /// The parents that failed since the last byte came.
+    pub(crate) fn lost(&self) -> Vec<SocketAddr> {
+        self.lock().clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<SocketAddr>> {
+        // Every critical section leaves the list whole, even if a panic poisoned the lock.
+        self.lost.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

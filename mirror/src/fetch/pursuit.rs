@@ -142,7 +142,7 @@ impl Pursuit {
             bytes.truncate(usize::try_from(ends.end - self.at).unwrap_or(usize::MAX));
         }
         self.at += bytes.len() as u64;
-        self.wanted.reached.set(self.at);
+        self.wanted.reach(self.at);
         self.fruitless = 0;
         if let Some(parent) = &mut self.parent {
             if parent.sent == 0 {
@@ -186,7 +186,7 @@ impl Pursuit {
                 }
                 match self.open(&source).await {
                     Ok(stream) => return Ok(Parent { source, stream, sent: 0 }),
-                    Err(error) => self.shared.report(&source, &self.want.digest, &error),
+                    Err(error) => self.report(&source, &error),
                 }
             }
             self.fruitless += 1;
@@ -222,8 +222,17 @@ impl Pursuit {
             self.ends = None;
         }
         if let Some(parent) = self.leave_parent() {
-            self.shared.report(&parent, &self.want.digest, error);
+            self.report(&parent, error);
         }
+    }
+
+    /// A parent that only waits for its own is not lost: the coordinator knows whether to wait on.
+    fn report(&self, source: &sources::Parent, error: &PeerError) {
+        let waits = matches!(error, PeerError::Stalled(_) | PeerError::NotAhead);
+        if !(source.arriving && waits) {
+            self.wanted.lose(source.peer.endpoint);
+        }
+        self.shared.report(source, &self.want.digest, error);
     }
 
     /// Ends with a parent and tells what it gave.

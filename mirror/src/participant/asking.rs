@@ -21,21 +21,21 @@ const TRIED: usize = 2;
 
 impl Participant {
     /// What the coordinator of a blob says; `None` when there is none that answers in time.
-    pub(crate) async fn claim(&self, wanted: &Wanted, lost: &[SocketAddr]) -> Option<Verdict> {
+    pub(crate) async fn claim(&self, wanted: &Wanted) -> Option<Verdict> {
         let claim = Claim {
             digest: wanted.digest,
             node: self.me.clone(),
-            have: wanted.reached.get(),
+            have: wanted.reached(),
             may_lead: true,
             intent: Intent::Get,
-            lost: lost.to_vec(),
+            lost: wanted.lost(),
             total: None,
         };
         let started = Instant::now();
-        let grant = self.patience.grant(started);
         let coordinators: Vec<_> = self.coordinators(&claim.digest).take(TRIED).collect();
         let mut verdict = None;
         for (passed, coordinator) in coordinators.into_iter().enumerate() {
+            let grant = self.patience.grant(Instant::now());
             verdict = self.ask(coordinator, claim.clone(), passed > 0, grant).await;
             if verdict.is_some() {
                 break;

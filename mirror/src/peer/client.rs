@@ -30,6 +30,7 @@ pub(crate) struct PeerClient {
     me: HeaderValue,
     answer: Duration,
     arrival: Duration,
+    pause: Duration,
     stall: Duration,
 }
 
@@ -87,6 +88,7 @@ impl PeerClient {
             me: me.unwrap_or(HeaderValue::from_static("")),
             answer: deadlines.answer,
             arrival: deadlines.arrival,
+            pause: deadlines.pause,
             stall: deadlines.stall,
         }
     }
@@ -116,11 +118,12 @@ impl PeerClient {
             let range = range.try_into().map_err(http::Error::from)?;
             request.headers_mut().insert(header::RANGE, range);
         }
-        let mut patience = self.answer;
         if parent.arriving {
             request.headers_mut().insert(FOLLOWER, self.me.clone());
-            patience = self.arrival;
         }
+        // Only who has nothing yet is made to wait, for the parent's own first byte.
+        let patience = if parent.arriving && first == 0 { self.arrival } else { self.answer };
+        let stall = if parent.arriving { self.pause } else { self.stall };
         let response = self.ask(request, patience).await?;
         let length = number(response.headers(), header::CONTENT_LENGTH);
         let total = match (response.status(), ranged) {
@@ -135,7 +138,7 @@ impl PeerClient {
             _ => None,
         };
         let total = total.ok_or(PeerError::WrongAnswer)?;
-        Ok(PeerStream { body: response.into_body(), total, stall: self.stall })
+        Ok(PeerStream { body: response.into_body(), total, stall })
     }
 
     /// What a coordinator says to `message`, at most `limit` bytes of it.

@@ -4,14 +4,14 @@
 //! digest is claimed again from the byte reached. Who is told to lead takes the blob from outside the
 //! storm: from a node that holds all of it, else from the registry.
 
-use std::{collections::VecDeque, net::SocketAddr, sync::Arc};
+use std::{collections::VecDeque, sync::Arc};
 
 use futures::{StreamExt, stream, stream::BoxStream};
 use tokio::time::sleep;
 
 use super::{Lookup, Parent, Sources, Wanted};
 use crate::{
-    claim::{MOST_LOST, Verdict, timing::ASK_AGAIN},
+    claim::{Verdict, timing::ASK_AGAIN},
     participant::{Participant, Role},
 };
 
@@ -26,7 +26,8 @@ struct Course {
     participant: Arc<Participant>,
     outside: Arc<Lookup>,
     wanted: Wanted,
-    lost: VecDeque<SocketAddr>,
+    /// The byte reached at the last claim.
+    claimed_at: Option<u64>,
     step: Step,
 }
 
@@ -57,7 +58,7 @@ impl Sources for Claims {
             participant: Arc::clone(&self.participant),
             outside: Arc::clone(&self.outside),
             wanted: wanted.clone(),
-            lost: VecDeque::new(),
+            claimed_at: None,
             step: Step::Claiming,
         };
         let next = |mut course: Course| async { Some((course.next().await?, course)) };
@@ -74,7 +75,8 @@ impl Course {
                 Step::Outside(found) => return found.next().await,
                 Step::Following(parents) => match parents.pop_front() {
                     Some(parent) => {
-                        self.follow(&parent);
+                        let role = Role::Following(parent.peer.endpoint);
+                        self.participant.take_part(&self.wanted, role);
                         return Some(parent);
                     }
                     None => self.step = Step::Claiming,
@@ -84,25 +86,20 @@ impl Course {
         }
     }
 
-    /// Whoever asks for another parent has lost this one.
-    fn follow(&mut self, parent: &Parent) {
-        if self.lost.len() == MOST_LOST {
-            self.lost.pop_front();
-        }
-        self.lost.push_back(parent.peer.endpoint);
-        self.participant.take_part(&self.wanted, Role::Following(parent.peer.endpoint));
-    }
-
+    /// Asks the coordinator; not at once again when its last answer was of no use.
     async fn claim(&mut self) {
-        let lost = self.lost.make_contiguous();
-        match self.participant.claim(&self.wanted, lost).await {
+        let at = self.wanted.reached();
+        if self.claimed_at.replace(at) == Some(at) {
+            sleep(ASK_AGAIN).await;
+        }
+        match self.participant.claim(&self.wanted).await {
             Some(Verdict::Follow(parents)) => {
                 let parents = parents.into_iter();
                 let parents =
                     parents.map(|parent| Parent { peer: parent.peer, arriving: !parent.complete });
                 self.step = Step::Following(parents.collect());
             }
-            Some(Verdict::NotYet) => sleep(ASK_AGAIN).await,
+            Some(Verdict::NotYet) => {}
             // Without a coordinator every node is on its own, as ever.
             Some(Verdict::Lead) | None => {
                 self.participant.take_part(&self.wanted, Role::Leading);

@@ -1,10 +1,7 @@
 //! Nodes that want one blob at once, while the registry is still sending it to the first.
 
 use std::{
-    sync::{
-        Arc,
-        atomic::{AtomicU64, Ordering},
-    },
+    sync::atomic::{AtomicBool, AtomicU64, Ordering},
     time::Duration,
 };
 
@@ -26,22 +23,37 @@ struct Registry {
     blob: Vec<u8>,
     digest: Digest,
     sent: AtomicU64,
+    /// The node that asks first dies when it has this much.
+    kills_at: Option<u64>,
+    killed: AtomicBool,
 }
 
 impl Registry {
-    fn with(bytes: usize) -> Arc<Self> {
+    fn with(bytes: usize) -> Self {
         let blob = noise(bytes, 7);
-        Arc::new(Self { digest: Digest::sha256(&blob), blob, sent: AtomicU64::new(0) })
+        Self {
+            digest: Digest::sha256(&blob),
+            blob,
+            sent: AtomicU64::new(0),
+            kills_at: None,
+            killed: AtomicBool::new(false),
+        }
     }
 
-    /// Sends what `writer` lacks.
-    async fn send(&self, writer: &mut FolderWriter) {
+    /// Sends what `writer` lacks. Returns whether the node survived.
+    async fn send(&self, node: &Node, writer: &mut FolderWriter) -> bool {
         let from = usize::try_from(writer.written()).unwrap();
         for piece in self.blob[from..].chunks(256 * 1024) {
             sleep(Duration::from_millis(20)).await;
             self.sent.fetch_add(piece.len() as u64, Ordering::Relaxed);
             writer.append(piece).await.unwrap();
+            let deadly = self.kills_at.is_some_and(|at| writer.written() >= at);
+            if deadly && !self.killed.swap(true, Ordering::Relaxed) {
+                node.die();
+                return false;
+            }
         }
+        true
     }
 
     fn sent(&self) -> u64 {
@@ -50,16 +62,20 @@ impl Registry {
 }
 
 /// Pulls as containerd does: from the mirror, resumed at its byte, and from the registry on 404.
-async fn pull(node: &Node, registry: &Registry) {
+/// Returns whether the node survived.
+async fn pull(node: &Node, registry: &Registry) -> bool {
     let size = registry.blob.len() as u64;
     let writer = node.store.write(registry.digest).await.unwrap();
     let mut writer = writer.with_total(size);
     while writer.written() < size {
-        if !take_from_mirror(node, &registry.digest, &mut writer).await {
-            registry.send(&mut writer).await;
+        if !take_from_mirror(node, &registry.digest, &mut writer).await
+            && !registry.send(node, &mut writer).await
+        {
+            return false;
         }
     }
     writer.commit().await.unwrap();
+    true
 }
 
 /// Whether the mirror answered.
@@ -81,15 +97,14 @@ async fn take_from_mirror(node: &Node, digest: &Digest, writer: &mut FolderWrite
     true
 }
 
-async fn nodes<const COUNT: usize>() -> [Node; COUNT] {
+async fn nodes(count: usize) -> Vec<Node> {
     let network = MemoryNetwork::default();
-    let nodes = join_all((0..COUNT).map(|_| Node::start(&network))).await;
-    nodes.try_into().unwrap_or_else(|_| panic!("as many as were started"))
+    join_all((0..count).map(|_| Node::start(&network))).await
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn eight_nodes_at_once_cost_the_registry_one_blob() {
-    let nodes = nodes::<8>().await;
+    let nodes = nodes(8).await;
     let registry = Registry::with(6 << 20);
     let pulls = join_all(nodes.iter().map(|node| pull(node, &registry)));
     timeout(LIMIT, pulls).await.expect("all pulls end");
@@ -98,7 +113,7 @@ async fn eight_nodes_at_once_cost_the_registry_one_blob() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_small_blob_is_shared_as_well() {
-    let nodes = nodes::<4>().await;
+    let nodes = nodes(4).await;
     let registry = Registry::with(700);
     let pulls = join_all(nodes.iter().map(|node| pull(node, &registry)));
     timeout(LIMIT, pulls).await.expect("all pulls end");
@@ -107,7 +122,7 @@ async fn a_small_blob_is_shared_as_well() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn who_comes_late_joins_the_download_under_way() {
-    let nodes = nodes::<3>().await;
+    let nodes = nodes(3).await;
     let registry = Registry::with(6 << 20);
     let late = async {
         sleep(Duration::from_millis(250)).await;
@@ -116,4 +131,16 @@ async fn who_comes_late_joins_the_download_under_way() {
     let early = join_all(nodes[..2].iter().map(|node| pull(node, &registry)));
     timeout(LIMIT, async { tokio::join!(early, late) }).await.expect("all pulls end");
     assert_eq!(registry.sent(), registry.blob.len() as u64);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn when_the_lead_dies_another_goes_on_from_its_byte() {
+    let nodes = nodes(4).await;
+    let registry = Registry { kills_at: Some(3 << 20), ..Registry::with(6 << 20) };
+    let pulls = join_all(nodes.iter().map(|node| pull(node, &registry)));
+    let survived = timeout(LIMIT, pulls).await.expect("all pulls end");
+    assert_eq!(survived.iter().filter(|survived| **survived).count(), 3);
+    // The others have nearly what the lead had; the one that goes on asks for the rest once.
+    let (sent, size) = (registry.sent(), registry.blob.len() as u64);
+    assert!(sent * 2 < size * 3, "only one went on from the registry: {sent} of {size}");
 }

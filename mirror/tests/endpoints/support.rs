@@ -32,11 +32,12 @@ pub(crate) const QUICK: Deadlines = Deadlines {
     lookup_unanswered: Duration::from_millis(10),
     answer: Duration::from_millis(500),
     stall: Duration::from_secs(1),
+    pause: Duration::from_millis(500),
     claim: Duration::from_millis(200),
     claim_unanswered: Duration::from_millis(10),
     arrival: Duration::from_secs(3),
     first_byte: Duration::from_secs(3),
-    starved: Duration::from_secs(4),
+    starved: Duration::from_secs(10),
 };
 
 /// The zone that every node prefers.
@@ -123,6 +124,11 @@ impl Node {
         writer.commit().await.unwrap();
         self.router.announce(&digest).await;
         digest
+    }
+
+    /// Ends its listeners and connections, as a power failure would but for the silence.
+    pub(crate) fn die(&self) {
+        self.shutdown.cancel();
     }
 
     pub(crate) async fn get(&self, path: &str, headers: &[(&str, &str)]) -> Answer {
