@@ -42,8 +42,8 @@ pub struct Wanted {
     /// Whether the runtime takes all of it into this node's store, where others can follow it: not
     /// so for a closed range, or for a runtime that keeps its blobs elsewhere.
     pub kept: bool,
-    /// Cancelled by the sources when this node has to go to the registry although its parent
-    /// stands: the blob's lead is gone, and this node has most of it.
+    /// Cancelled by the sources when this node has to leave its parent: the blob's lead is gone, and
+    /// this node has most of it, so it is the one that goes on from outside.
     pub promoted: CancellationToken,
     reached: Arc<AtomicU64>,
     lost: Arc<Mutex<Vec<SocketAddr>>>,
@@ -54,8 +54,20 @@ pub struct Wanted {
 pub struct Parent {
     /// Which one.
     pub peer: Peer,
-    /// It is still receiving the blob itself, or is about to, so it may answer late.
-    pub arriving: bool,
+    /// How it came to be named.
+    pub standing: Standing,
+}
+
+/// What is known of a parent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Standing {
+    /// It announced that it holds the blob.
+    Announced,
+    /// A coordinator named it, and it holds the blob.
+    Complete,
+    /// A coordinator named it, and it is still receiving the blob itself, or is about to: it may
+    /// answer late.
+    Arriving,
 }
 
 // === impl Wanted ===
@@ -101,8 +113,8 @@ impl Wanted {
 // === impl Parent ===
 
 impl Parent {
-    /// A peer that holds the whole blob.
-    pub fn complete(peer: Peer) -> Self {
-        Self { peer, arriving: false }
+    /// Whether it may wait for bytes itself.
+    pub(crate) fn is_arriving(&self) -> bool {
+        self.standing == Standing::Arriving
     }
 }

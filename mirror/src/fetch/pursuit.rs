@@ -36,6 +36,8 @@ pub(super) struct Pursuit {
     check: Option<Check>,
     parents: BoxStream<'static, sources::Parent>,
     parent: Option<Parent>,
+    /// Whether the sources were told to go outside.
+    promoted: bool,
     fruitless: u32,
     /// All that sent bytes: if the hash is wrong it was one of them.
     contributors: Vec<Peer>,
@@ -66,6 +68,7 @@ impl Pursuit {
             check: whole.then(|| Check::new(want.digest)),
             parents: shared.sources.parents(&wanted),
             parent: None,
+            promoted: false,
             fruitless: 0,
             contributors: Vec::new(),
             shared,
@@ -108,13 +111,17 @@ impl Pursuit {
         }
     }
 
-    /// The next bytes; `None` when all that was wanted has come and is right. A node that was
-    /// promoted waits for nobody: it is the one that goes to the registry.
+    /// The next bytes; `None` when all that was wanted has come and is right. A node that is
+    /// promoted leaves its parent, which waits for the same bytes.
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>, FetchError> {
         let promoted = self.wanted.promoted.clone();
         tokio::select! {
             biased;
-            () = promoted.cancelled() => Err(self.no_source()),
+            () = promoted.cancelled(), if !self.promoted => {
+                self.promoted = true;
+                self.leave_parent();
+                self.advance().await
+            }
             next = self.advance() => next,
         }
     }
@@ -229,7 +236,7 @@ impl Pursuit {
     /// A parent that only waits for its own is not lost: the coordinator knows whether to wait on.
     fn report(&self, source: &sources::Parent, error: &PeerError) {
         let waits = matches!(error, PeerError::Stalled(_) | PeerError::NotAhead);
-        if !(source.arriving && waits) {
+        if !(source.is_arriving() && waits) {
             self.wanted.lose(source.peer.endpoint);
         }
         self.shared.report(source, &self.want.digest, error);
@@ -283,7 +290,7 @@ impl Shared {
         let now = Instant::now();
         match error {
             // It waits for its own parent, like everybody who is still receiving the blob.
-            PeerError::Stalled(_) if source.arriving => {}
+            PeerError::Stalled(_) if source.is_arriving() => {}
             PeerError::Connect(_) | PeerError::Stalled(_) => {
                 self.unreachable.insert(peer.endpoint, (), now);
             }

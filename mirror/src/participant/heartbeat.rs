@@ -193,7 +193,7 @@ impl Part {
     fn promote(&self, digest: &Digest) {
         let mut state = self.state();
         if state.role != Role::Leading {
-            info!(%digest, "the lead is gone; this node goes on from the registry");
+            info!(%digest, "the lead is gone; this node goes on in its place");
             state.role = Role::Leading;
             state.active = Instant::now();
             state.promoted.cancel();

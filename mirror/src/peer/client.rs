@@ -14,7 +14,12 @@ use thiserror::Error;
 use tokio::time::{Duration, error::Elapsed, timeout};
 
 use super::{FOLLOWER, path};
-use crate::{Digest, Peer, deadlines::Deadlines, sources::Parent, store::READ_CHUNK};
+use crate::{
+    Digest, Peer,
+    deadlines::Deadlines,
+    sources::{Parent, Standing},
+    store::READ_CHUNK,
+};
 
 /// Idle connections kept per peer: a runtime fetches three layers at once.
 const IDLE_PER_PEER: usize = 4;
@@ -118,12 +123,13 @@ impl PeerClient {
             let range = range.try_into().map_err(http::Error::from)?;
             request.headers_mut().insert(header::RANGE, range);
         }
-        if parent.arriving {
+        if parent.standing != Standing::Announced {
             request.headers_mut().insert(FOLLOWER, self.me.clone());
         }
         // Only who has nothing yet is made to wait, for the parent's own first byte.
-        let patience = if parent.arriving && first == 0 { self.arrival } else { self.answer };
-        let stall = if parent.arriving { self.pause } else { self.stall };
+        let arriving = parent.is_arriving();
+        let patience = if arriving && first == 0 { self.arrival } else { self.answer };
+        let stall = if arriving { self.pause } else { self.stall };
         let response = self.ask(request, patience).await?;
         let length = number(response.headers(), header::CONTENT_LENGTH);
         let total = match (response.status(), ranged) {

@@ -9,9 +9,9 @@ use std::{collections::VecDeque, sync::Arc};
 use futures::{StreamExt, stream, stream::BoxStream};
 use tokio::time::sleep;
 
-use super::{Lookup, Parent, Sources, Wanted};
+use super::{Lookup, Parent, Sources, Standing, Wanted};
 use crate::{
-    claim::{Verdict, timing::ASK_AGAIN},
+    claim::{self, Verdict, timing::ASK_AGAIN},
     participant::{Participant, Role},
 };
 
@@ -71,6 +71,9 @@ impl Sources for Claims {
 impl Course {
     async fn next(&mut self) -> Option<Parent> {
         loop {
+            if self.wanted.promoted.is_cancelled() && !matches!(self.step, Step::Outside(_)) {
+                self.step = Step::Outside(self.outside.parents(&self.wanted));
+            }
             match &mut self.step {
                 Step::Outside(found) => return found.next().await,
                 Step::Following(parents) => match parents.pop_front() {
@@ -94,9 +97,7 @@ impl Course {
         }
         match self.participant.claim(&self.wanted).await {
             Some(Verdict::Follow(parents)) => {
-                let parents = parents.into_iter();
-                let parents =
-                    parents.map(|parent| Parent { peer: parent.peer, arriving: !parent.complete });
+                let parents = parents.into_iter().map(Parent::from);
                 self.step = Step::Following(parents.collect());
             }
             Some(Verdict::NotYet) => {}
@@ -106,5 +107,14 @@ impl Course {
                 self.step = Step::Outside(self.outside.parents(&self.wanted));
             }
         }
+    }
+}
+
+// === impl Parent ===
+
+impl From<claim::Parent> for Parent {
+    fn from(named: claim::Parent) -> Self {
+        let standing = if named.complete { Standing::Complete } else { Standing::Arriving };
+        Self { peer: named.peer, standing }
     }
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures::{FutureExt, StreamExt, stream, stream::BoxStream};
 use tokio::time::{Instant, timeout_at};
 
-use super::{Grant, Parent, Patience, Sources, Wanted};
+use super::{Grant, Parent, Patience, Sources, Standing, Wanted};
 use crate::{Peer, Router, deadlines::Deadlines, metrics::Metrics};
 
 /// Sources found by asking a [`Router`] who announced the digest.
@@ -59,7 +59,8 @@ impl Sources for Lookup {
             reported: false,
         };
         let found = stream::unfold(search, |mut search| async {
-            Some((Parent::complete(search.next().await?), search))
+            let peer = search.next().await?;
+            Some((Parent { peer, standing: Standing::Announced }, search))
         });
         found.boxed()
     }
