@@ -93,6 +93,7 @@ impl Wanted {
     /// A parent failed, and is not to be named again.
     pub(crate) fn lose(&self, parent: SocketAddr) {
         let mut lost = self.lock();
+        lost.retain(|other| *other != parent);
         if lost.len() == MOST_LOST {
             lost.remove(0);
         }

@@ -189,6 +189,7 @@ impl Pursuit {
         loop {
             while let Some(source) = self.parents.next().await {
                 if self.shared.is_avoided(&source.peer, &self.want.digest) {
+                    self.wanted.lose(source.peer.endpoint);
                     continue;
                 }
                 match self.open(&source).await {

@@ -125,11 +125,20 @@ impl Participant {
             (have, told) = (grown, now);
             let stage = part.stage(now, Instant::now());
             self.tell(&digest, now, stage, &part).await;
-            if stage == Stage::Gone {
+            if stage == Stage::Gone && self.leave(&digest, &part) {
                 break;
             }
         }
-        self.parts().remove(&digest);
+    }
+
+    /// Ends a part, unless a new verdict has just made it go on.
+    fn leave(&self, digest: &Digest, part: &Part) -> bool {
+        let mut parts = self.parts();
+        let is_idle = part.state().is_idle(Instant::now());
+        if is_idle {
+            parts.remove(digest);
+        }
+        is_idle
     }
 
     async fn tell(&self, digest: &Digest, presence: Option<Presence>, state: Stage, part: &Part) {
@@ -183,7 +192,7 @@ impl Part {
     fn stage(&self, presence: Option<Presence>, now: Instant) -> Stage {
         let state = self.state();
         match (presence, state.role) {
-            _ if now >= state.active + IDLE => Stage::Gone,
+            _ if state.is_idle(now) => Stage::Gone,
             (Some(Presence::Complete { .. }), _) => Stage::Complete,
             (_, Role::Leading) => Stage::Leading,
             (_, Role::Following(parent)) => Stage::Following { parent },
@@ -200,6 +209,16 @@ impl Part {
         }
     }
 }
+
+// === impl State ===
+
+impl State {
+    fn is_idle(&self, now: Instant) -> bool {
+        now >= self.active + IDLE
+    }
+}
+
+// === impl Serving ===
 
 impl Drop for Serving {
     fn drop(&mut self) {
