@@ -41,7 +41,9 @@ impl Participant {
                 break;
             }
         }
-        self.metrics.claimed(verdict.as_ref(), started.elapsed());
+        let took = started.elapsed();
+        debug!(digest = %claim.digest, have = claim.have, ?verdict, ?took, "claimed");
+        self.metrics.claimed(verdict.as_ref(), took);
         verdict
     }
 
