@@ -151,6 +151,7 @@ impl Participant {
             may_lead: true,
             free_slots: SLOTS.saturating_sub(part.children.load(Ordering::Relaxed)),
         };
+        debug!(%digest, have = progress.have, stage = ?state, "telling");
         let coordinators = self.coordinators(digest).take(TOLD);
         let told = coordinators.map(|coordinator| self.tell_one(coordinator, &progress));
         let advice = join_all(told.collect::<Vec<_>>()).await;
