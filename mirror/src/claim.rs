@@ -112,6 +112,8 @@ pub struct Progress {
 pub enum Stage {
     /// It pulls from upstream.
     Leading,
+    /// It will, when one of its other downloads ends: its runtime has no slot for this one yet.
+    Queued,
     /// It streams from a peer.
     Following {
         /// That peer's endpoint.

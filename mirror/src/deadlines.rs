@@ -32,6 +32,9 @@ pub struct Deadlines {
     /// For the answer of a parent that is about to receive the blob itself: as long as the request
     /// may take.
     pub arrival: Duration,
+    /// For the first byte of a blob whose request can be sent away to ask again, so that its download
+    /// slot is free for others.
+    pub turn: Duration,
     /// From the request to its first byte, all searches and peers together.
     pub first_byte: Duration,
     /// Between two pieces handed to the runtime, all searches and parents together. After that the
@@ -50,6 +53,7 @@ impl Default for Deadlines {
             claim: Duration::from_secs(1),
             claim_unanswered: Duration::from_millis(18),
             arrival: Duration::from_secs(8),
+            turn: Duration::from_secs(2),
             first_byte: Duration::from_secs(8),
             starved: Duration::from_secs(10),
         }

@@ -147,6 +147,11 @@ impl Fetcher {
         self.0.sizes.insert(digest, size, Instant::now());
     }
 
+    /// What a manifest said lately.
+    pub(crate) fn known_size(&self, digest: &Digest) -> Option<u64> {
+        self.0.sizes.get(digest, Instant::now())
+    }
+
     /// The size of a blob that a peer holds.
     pub(crate) async fn size(&self, digest: &Digest) -> Result<u64, FetchError> {
         let mut parents = self.0.sources.parents(&Wanted::new(*digest, 0, false));

@@ -100,6 +100,8 @@ pub struct Metrics {
     pub promotions: Counter,
     /// Nodes that this coordinator found leading beside the lead that it knew.
     pub second_leads: Counter,
+    /// Requests of the runtime that were sent away to ask again.
+    pub sent_away: Counter,
     /// Blobs whose bytes were not those of their digest.
     pub verification_failures: Counter,
     /// Streams that went on from another peer at the byte reached.
@@ -131,6 +133,7 @@ impl Metrics {
             leads: Counter::default(),
             promotions: Counter::default(),
             second_leads: Counter::default(),
+            sent_away: Counter::default(),
             verification_failures: Counter::default(),
             switches: Counter::default(),
             broken: Counter::default(),
@@ -162,6 +165,8 @@ impl Metrics {
         registry.register("mirror_hits", help, self.hits.clone());
         let help = "Requests of the runtime left to the registry";
         registry.register("mirror_misses", help, self.misses.clone());
+        let help = "Requests of the runtime sent away to ask again, so that others get their slot";
+        registry.register("mirror_requests_sent_away", help, self.sent_away.clone());
         let help = "Time to learn which peers hold a digest";
         let seconds = Unit::Seconds;
         registry.register_with_unit("source_lookup", help, seconds, self.lookups.clone());

@@ -4,7 +4,7 @@
 //! It answers from the local store, else from a peer, else with 404, and the runtime goes to the
 //! registry itself. It never answers for a tag, never asks a registry, never keeps a byte.
 
-use std::sync::Arc;
+use std::{pin::pin, sync::Arc};
 
 use http::{Method, Request, Response, header};
 use tokio::{
@@ -30,6 +30,7 @@ use crate::{
 mod account;
 mod local;
 mod remote;
+mod turn;
 
 /// After a stream broke, its blob is left to the registry for this long. The runtime resumes at
 /// once, at the byte it has, and must not meet the same peers, or the same bad disk, again.
@@ -86,6 +87,9 @@ struct Inner {
     first_byte: Duration,
     metrics: Metrics,
     left_to_registry: Recent<Digest, ()>,
+    participant: Arc<Participant>,
+    turn: Duration,
+    turns: Recent<Digest, ()>,
     deliveries: mpsc::Sender<Delivery>,
     tasks: TaskTracker,
 }
@@ -98,7 +102,7 @@ impl Mirror {
         let Parts { node, participant, store, outside, deadlines, metrics, deliveries, tasks } =
             parts;
         let client = participant.client();
-        let sources = Arc::new(Claims::new(participant, outside));
+        let sources = Arc::new(Claims::new(Arc::clone(&participant), outside));
         let fetcher =
             Fetcher::new(node, client, sources, &deadlines, metrics.clone(), tasks.clone());
         Self(Arc::new(Inner {
@@ -107,6 +111,9 @@ impl Mirror {
             store,
             metrics,
             left_to_registry: Recent::new(LEFT_TO_REGISTRY, LEFT),
+            participant,
+            turn: deadlines.turn,
+            turns: Recent::new(turn::REMEMBERED, turn::TURNS),
             deliveries,
             tasks,
         }))
@@ -199,6 +206,20 @@ impl Mirror {
                 return Some(answer);
             }
             self.0.peer_blob(name, digest, range).await.map(Ok)
+        };
+        let mut search = pin!(search);
+        let mut found = None;
+        if let Some(size) = self.0.may_ask_again(name, &digest, range) {
+            match timeout(self.0.turn, &mut search).await {
+                Ok(early) => found = Some(early),
+                Err(_) => return Ok(self.0.ask_again(digest, size)),
+            }
+        }
+        let search = async {
+            match found {
+                Some(found) => found,
+                None => search.await,
+            }
         };
         let found = self.0.in_time(name, digest, range.first(), search).await;
         found.unwrap_or(Err(Refusal::Blob(digest)))

@@ -31,6 +31,7 @@ pub(crate) const SLOW: Shape = Shape { up: Some(50_000_000), down: Some(50_000_0
 /// A loaded machine is slow, but not this slow.
 const LIMIT: Duration = Duration::from_secs(60);
 
+const MIRROR: u16 = 29900;
 const P2P: u16 = 29902;
 const ADMIN: u16 = 29903;
 
@@ -177,7 +178,11 @@ impl Node {
 
     /// Waits until others can find all of the image here.
     pub(crate) async fn announced(&self, image: &Layout) {
-        let blobs = image.blobs().len() as u64;
+        self.announces(image.blobs().len() as u64).await;
+    }
+
+    /// Waits until others can find so many blobs here.
+    pub(crate) async fn announces(&self, blobs: u64) {
         let announced = eventually("the announcement", LIMIT, async || {
             (self.metric("onepull_router_announced_digests").await >= blobs).then_some(())
         });
@@ -192,11 +197,20 @@ impl Node {
         received.await.unwrap();
     }
 
+    /// What the mirror answers to a GET, head and all.
+    pub(crate) async fn mirror(&self, path: &str) -> Option<String> {
+        self.ask((Ipv4Addr::LOCALHOST, MIRROR), path).await
+    }
+
     async fn admin(&self, path: &str) -> Option<String> {
-        let (ip, path) = (self.host.ip(), path.to_owned());
+        self.ask((self.host.ip(), ADMIN), path).await
+    }
+
+    async fn ask(&self, at: (Ipv4Addr, u16), path: &str) -> Option<String> {
+        let path = path.to_owned();
         let ask = move || async move {
             use tokio::io::{AsyncReadExt, AsyncWriteExt};
-            let mut stream = tokio::net::TcpStream::connect((ip, ADMIN)).await.ok()?;
+            let mut stream = tokio::net::TcpStream::connect(at).await.ok()?;
             let request = format!("GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
             stream.write_all(request.as_bytes()).await.ok()?;
             let mut answer = String::new();

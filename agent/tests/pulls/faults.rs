@@ -132,3 +132,30 @@ async fn what_does_not_exist_is_reported_as_the_registry_says_it() {
         }
     }
 }
+
+/// The lead's runtime never asks the registry, as one whose download slots are all taken. The node
+/// behind it gives its own slot back by an empty answer, which both releases take for what it is.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pull_behind_a_lead_that_never_starts_asks_again_and_succeeds() {
+    if skip("a_pull_behind_a_lead_that_never_starts_asks_again_and_succeeds", NEEDS) {
+        return;
+    }
+    for version in VERSIONS {
+        let cluster = Cluster::start().await;
+        let lead = cluster.node("lead", version, Shape::OPEN, &[]).await;
+        let node = cluster.node("node", version, Shape::OPEN, &[&lead]).await;
+        let manifest = cluster.image.manifest_digest();
+        let manifest = std::fs::read(cluster.image.blob(manifest)).unwrap();
+        lead.containerd.content().await.unwrap().ingest(&manifest).await.unwrap();
+        lead.announces(1).await;
+        let (layer, registry) = (cluster.large_layer().digest, cluster.registry.name());
+        let path = format!("/v2/team/app/blobs/{layer}?ns={registry}");
+        let told = lead.mirror(&path).await.unwrap();
+        assert!(told.starts_with("HTTP/1.1 404"), "it leads: {told}");
+
+        node.pull(&cluster.by_tag()).await.unwrap();
+        cluster.assert_complete(&node).await;
+        let sent_away = node.metric("onepull_mirror_requests_sent_away_total").await;
+        assert_eq!(sent_away, 1, "{version:?}");
+    }
+}

@@ -38,6 +38,10 @@ const IDLE: Duration = Duration::from_secs(10);
 /// parent died or a zone has to be entered. More would share the uplink of each.
 pub(super) const SLOTS: u32 = 2;
 
+/// A node whose other downloads grew within this time is busy with them. Two heartbeats, so that one
+/// that grows slowly is not missed.
+const BUSY: Duration = Duration::from_secs(2);
+
 /// Coordinators that are told: the closest, and the one that takes over from it.
 const TOLD: usize = 2;
 
@@ -69,6 +73,10 @@ struct State {
     promoted: CancellationToken,
     /// When a verdict or a byte came last.
     active: Instant,
+    /// When a byte came last.
+    grew: Option<Instant>,
+    /// Its request was sent away to ask again.
+    sent_away: bool,
 }
 
 // === impl Participant ===
@@ -77,16 +85,30 @@ impl Participant {
     /// Takes part in a blob, in a new role if it does already, until it is complete or nothing
     /// comes any more. Beyond [`PARTS`] it keeps silent, and others find it by its announcements.
     pub(crate) fn take_part(self: &Arc<Self>, wanted: &Wanted, role: Role) {
-        let state = State { role, promoted: wanted.promoted.clone(), active: Instant::now() };
+        let state = State::new(role, wanted.promoted.clone(), Instant::now());
         let mut parts = self.parts();
         if let Some(part) = parts.get(&wanted.digest) {
-            *part.state() = state;
-            part.changed.send_replace(());
+            part.enter(state);
         } else if parts.len() < PARTS {
             let part = Arc::new(Part::new(state));
             parts.insert(wanted.digest, Arc::clone(&part));
             self.run(Arc::clone(self).tell_until_done(wanted.digest, part));
         }
+    }
+
+    /// Leaves a blob of which nothing came, until it is claimed again.
+    pub(crate) fn send_away(&self, digest: &Digest) {
+        if let Some(part) = self.parts().get(digest) {
+            part.state().sent_away = true;
+            part.changed.send_replace(());
+        }
+    }
+
+    /// Whether other blobs than `digest` are arriving here.
+    fn is_busy_beside(&self, digest: &Digest) -> bool {
+        let now = Instant::now();
+        let busy = |part: &Part| part.state().grew.is_some_and(|grew| now < grew + BUSY);
+        self.parts().iter().any(|(other, part)| other != digest && busy(part))
     }
 
     /// The peer that this node streams a blob from.
@@ -119,11 +141,12 @@ impl Participant {
             }
             let now = *presence.borrow_and_update();
             let grown = bytes(now);
-            if grown > have || part.children.load(Ordering::Relaxed) > 0 {
-                part.state().active = Instant::now();
-            }
+            part.note(grown > have, Instant::now());
             (have, told) = (grown, now);
-            let stage = part.stage(now, Instant::now());
+            let stage = match part.stage(now, Instant::now()) {
+                Stage::Leading if have == 0 && self.is_busy_beside(&digest) => Stage::Queued,
+                stage => stage,
+            };
             self.tell(&digest, now, stage, &part).await;
             if stage == Stage::Gone && self.leave(&digest, &part) {
                 break;
@@ -190,6 +213,23 @@ impl Part {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// A new verdict for the same blob.
+    fn enter(&self, state: State) {
+        let grew = self.state().grew;
+        *self.state() = State { grew, ..state };
+        self.changed.send_replace(());
+    }
+
+    fn note(&self, has_grown: bool, now: Instant) {
+        let mut state = self.state();
+        if has_grown {
+            state.grew = Some(now);
+        }
+        if has_grown || self.children.load(Ordering::Relaxed) > 0 {
+            state.active = now;
+        }
+    }
+
     fn stage(&self, presence: Option<Presence>, now: Instant) -> Stage {
         let state = self.state();
         match (presence, state.role) {
@@ -214,8 +254,12 @@ impl Part {
 // === impl State ===
 
 impl State {
+    fn new(role: Role, promoted: CancellationToken, now: Instant) -> Self {
+        Self { role, promoted, active: now, grew: None, sent_away: false }
+    }
+
     fn is_idle(&self, now: Instant) -> bool {
-        now >= self.active + IDLE
+        self.sent_away || now >= self.active + IDLE
     }
 }
 

@@ -171,6 +171,7 @@ fn answers() -> impl Strategy<Value = Answer> {
 fn stages() -> impl Strategy<Value = Stage> {
     prop_oneof![
         Just(Stage::Leading),
+        Just(Stage::Queued),
         addresses().prop_map(|parent| Stage::Following { parent }),
         Just(Stage::Complete),
         Just(Stage::Gone),

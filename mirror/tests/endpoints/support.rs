@@ -36,6 +36,7 @@ pub(crate) const QUICK: Deadlines = Deadlines {
     claim: Duration::from_millis(200),
     claim_unanswered: Duration::from_millis(10),
     arrival: Duration::from_secs(3),
+    turn: Duration::from_millis(700),
     first_byte: Duration::from_secs(3),
     starved: Duration::from_secs(10),
 };

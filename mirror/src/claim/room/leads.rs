@@ -122,6 +122,14 @@ impl Leads {
         });
     }
 
+    /// A lead that has nothing yet is busy with other blobs: it is not the registry that is slow, and
+    /// company would be queued as well.
+    pub(super) fn wait_in_line(&mut self, now: Instant) {
+        if let Some(slow) = &mut self.slow {
+            slow.since = now;
+        }
+    }
+
     /// There is a source, so whatever was awaited is over.
     pub(super) fn found_source(&mut self) {
         self.vacant = None;

@@ -34,6 +34,10 @@ impl Room {
         match progress.state {
             Stage::Complete => self.completed(seat),
             Stage::Leading => self.leads_itself(seat, now, count),
+            Stage::Queued => {
+                self.leads_itself(seat, now, count);
+                self.leads.wait_in_line(now);
+            }
             Stage::Following { parent } => {
                 return self.follows(seat, parent, known.is_none(), now, count);
             }

@@ -40,6 +40,7 @@ struct ProgressEntry {
 #[serde(rename_all = "kebab-case")]
 enum StageWord {
     Leading,
+    Queued,
     Following,
     Complete,
     Gone,
@@ -83,6 +84,7 @@ impl From<&Progress> for ProgressEntry {
     fn from(progress: &Progress) -> Self {
         let (state, parent) = match progress.state {
             Stage::Leading => (StageWord::Leading, None),
+            Stage::Queued => (StageWord::Queued, None),
             Stage::Following { parent } => (StageWord::Following, Some(parent.to_string())),
             Stage::Complete => (StageWord::Complete, None),
             Stage::Gone => (StageWord::Gone, None),
@@ -106,6 +108,7 @@ impl TryFrom<ProgressEntry> for Progress {
     fn try_from(entry: ProgressEntry) -> Result<Self, WireError> {
         let state = match entry.state {
             StageWord::Leading => Stage::Leading,
+            StageWord::Queued => Stage::Queued,
             StageWord::Complete => Stage::Complete,
             StageWord::Gone => Stage::Gone,
             StageWord::Following => {

@@ -111,6 +111,24 @@ fn a_slow_lead_that_starts_to_grow_gets_no_more_company() {
 }
 
 #[test]
+fn a_lead_that_waits_for_its_own_slot_gets_company_only_when_it_waits_no_more() {
+    let mut room = Room::new();
+    room.get(0);
+    room.get(1);
+    for _ in 0..60 {
+        room.wait(1000);
+        room.says(0, 0, Stage::Queued);
+        assert_eq!(room.says(1, 0, following(0)), Advice::CarryOn);
+    }
+    for second in 1..=5 {
+        room.wait(1000);
+        room.says(0, 0, Stage::Leading);
+        let expected = if second < 5 { Advice::CarryOn } else { Advice::Lead };
+        assert_eq!(room.says(1, 0, following(0)), expected, "after {second} s");
+    }
+}
+
+#[test]
 fn advice_that_got_lost_is_given_again() {
     let mut room = Room::chain(2);
     room.says(0, 0, Stage::Gone);
