@@ -8,7 +8,7 @@ use std::{
     },
 };
 
-use futures::future::join_all;
+use futures::future::{join_all, pending};
 use tokio::{
     sync::watch,
     time::{Duration, Instant, MissedTickBehavior, interval_at, timeout},
@@ -96,6 +96,15 @@ impl Participant {
         }
     }
 
+    /// Resolves when this node gives up its place among those that wait for a blob: whoever waits
+    /// for its bytes has to wait elsewhere.
+    pub(crate) async fn is_sent_away(&self, digest: &Digest) {
+        let part = self.parts().get(digest).cloned();
+        let Some(part) = part else { return pending().await };
+        let mut changed = part.changed.subscribe();
+        while !part.state().sent_away && changed.changed().await.is_ok() {}
+    }
+
     /// Leaves a blob of which nothing came, until it is claimed again.
     pub(crate) fn send_away(&self, digest: &Digest) {
         if let Some(part) = self.parts().get(digest) {
@@ -131,7 +140,7 @@ impl Participant {
         let mut changed = part.changed.subscribe();
         let mut heartbeat = interval_at(Instant::now(), HEARTBEAT);
         heartbeat.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        let (mut have, mut told) = (0, None);
+        let (mut have, mut told, mut last) = (0, None, Stage::Leading);
         loop {
             tokio::select! {
                 _ = heartbeat.tick() => {}
@@ -147,7 +156,11 @@ impl Participant {
                 Stage::Leading if have == 0 && self.is_busy_beside(&digest) => Stage::Queued,
                 stage => stage,
             };
-            self.tell(&digest, now, stage, &part).await;
+            // Who is gone says so once.
+            if (stage, last) != (Stage::Gone, Stage::Gone) {
+                self.tell(&digest, now, stage, &part).await;
+            }
+            last = stage;
             if stage == Stage::Gone && self.leave(&digest, &part) {
                 break;
             }
@@ -233,7 +246,7 @@ impl Part {
     fn stage(&self, presence: Option<Presence>, now: Instant) -> Stage {
         let state = self.state();
         match (presence, state.role) {
-            _ if state.is_idle(now) => Stage::Gone,
+            _ if state.sent_away || state.is_idle(now) => Stage::Gone,
             (Some(Presence::Complete { .. }), _) => Stage::Complete,
             (_, Role::Leading) => Stage::Leading,
             (_, Role::Following(parent)) => Stage::Following { parent },
@@ -259,7 +272,7 @@ impl State {
     }
 
     fn is_idle(&self, now: Instant) -> bool {
-        self.sent_away || now >= self.active + IDLE
+        now >= self.active + IDLE
     }
 }
 

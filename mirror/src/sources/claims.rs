@@ -97,7 +97,10 @@ impl Course {
         }
         match self.participant.claim(&self.wanted).await {
             Some(Verdict::Follow(parents)) => {
-                let parents = parents.into_iter().map(Parent::from);
+                // Who has nothing yet waits where the coordinator thinks: at a spare parent, which may
+                // have been sent behind this node meanwhile, both would wait for ever.
+                let tried = if at == 0 { 1 } else { parents.len() };
+                let parents = parents.into_iter().take(tried).map(Parent::from);
                 self.step = Step::Following(parents.collect());
             }
             Some(Verdict::NotYet) => {}

@@ -60,7 +60,7 @@ impl PeerService {
     ///
     /// Who has bytes already must be behind now: so nodes that follow each other in a circle, sent
     /// by two coordinators, do not wait for each other. Who has none waits for this node's first
-    /// ones, unless this node waits for it.
+    /// ones, unless this node waits for it, and as long as this node waits for them itself.
     async fn arriving(
         &self,
         digest: &Digest,
@@ -78,7 +78,12 @@ impl PeerService {
             None if first > 0 => Err(Refusal::NotAhead(*digest)),
             None => {
                 let arrived = presence.wait_for(|now| ahead(*now, first).is_some());
-                let arrived = timeout(self.arrival, arrived).await;
+                let arrived = tokio::select! {
+                    arrived = timeout(self.arrival, arrived) => arrived,
+                    () = self.participant.is_sent_away(digest) => {
+                        return Err(Refusal::NotAhead(*digest));
+                    }
+                };
                 let arrived = arrived.ok().and_then(Result::ok).map(|now| *now);
                 arrived.and_then(|now| ahead(now, first)).ok_or(Refusal::Blob(*digest))
             }
