@@ -120,7 +120,8 @@ impl Pursuit {
             () = promoted.cancelled(), if !self.promoted => {
                 self.promoted = true;
                 self.leave_parent();
-                self.advance().await
+                // Boxed, so that the common way stays small: it is moved for every piece.
+                Box::pin(self.advance()).await
             }
             next = self.advance() => next,
         }
