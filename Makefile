@@ -35,6 +35,10 @@ demo: protoc ## Show what it does on 8 embedded nodes: no root, no cluster.
 prepare: protoc ## Install and build the servers that the tests use; says what is missing.
 	cargo run --locked --quiet --package onepull-testbed -- prepare
 
+.PHONY: debian-image
+debian-image: protoc ## Build an image of real Debian packages for the load test (root); prints its folder.
+	cargo run --locked --quiet --package onepull-testbed -- debian-image
+
 .PHONY: test
 test: prepare ## Run all tests; those that lack root or a server say so and skip.
 	cargo build --locked --package onepull-agent
