@@ -112,18 +112,18 @@ impl Pursuit {
     }
 
     /// The next bytes; `None` when all that was wanted has come and is right. A node that is
-    /// promoted leaves its parent, which waits for the same bytes.
+    /// promoted leaves its parent, if nothing comes from there: both wait for the same bytes.
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>, FetchError> {
         let promoted = self.wanted.promoted.clone();
         tokio::select! {
             biased;
+            next = self.advance() => next,
             () = promoted.cancelled(), if !self.promoted => {
                 self.promoted = true;
                 self.leave_parent();
                 // Boxed, so that the common way stays small: it is moved for every piece.
                 Box::pin(self.advance()).await
             }
-            next = self.advance() => next,
         }
     }
 
