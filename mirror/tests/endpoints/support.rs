@@ -33,7 +33,7 @@ pub(crate) const QUICK: Deadlines = Deadlines {
     answer: Duration::from_millis(500),
     stall: Duration::from_secs(1),
     pause: Duration::from_millis(500),
-    claim: Duration::from_millis(200),
+    claim: Duration::from_secs(2),
     claim_unanswered: Duration::from_millis(10),
     arrival: Duration::from_secs(3),
     turn: Duration::from_millis(700),
