@@ -8,11 +8,7 @@ use std::{net::SocketAddr, sync::Arc};
 use bytes::{Bytes, BytesMut};
 use futures::{StreamExt, stream};
 use thiserror::Error;
-use tokio::{
-    sync::mpsc,
-    time::{Duration, Instant},
-};
-use tokio_util::task::TaskTracker;
+use tokio::time::{Duration, Instant};
 
 use crate::{
     Digest,
@@ -24,7 +20,6 @@ use crate::{
     store::ByteStream,
 };
 
-mod check;
 mod pursuit;
 
 use pursuit::Pursuit;
@@ -53,10 +48,6 @@ const SIZES: usize = 4096;
 
 /// How long a size is of use: a pull starts its last layer well within that.
 const SIZE_LIFETIME: Duration = Duration::from_secs(3600);
-
-/// Chunks between the task that receives and the one that sends, per stream: enough to keep both
-/// busy, and all that a slow reader can hold.
-const CHUNKS_AHEAD: usize = 1;
 
 /// What is wanted from peers.
 #[derive(Clone, Debug)]
@@ -115,7 +106,6 @@ struct Shared {
     unreachable: Recent<SocketAddr, ()>,
     sizes: Recent<Digest, u64>,
     starved: Duration,
-    tasks: TaskTracker,
 }
 
 // === impl Fetcher ===
@@ -127,7 +117,6 @@ impl Fetcher {
         sources: Arc<dyn Sources>,
         deadlines: &Deadlines,
         metrics: Metrics,
-        tasks: TaskTracker,
     ) -> Self {
         Self(Arc::new(Shared {
             node,
@@ -138,7 +127,6 @@ impl Fetcher {
             unreachable: Recent::new(UNREACHABLE, BANS),
             sizes: Recent::new(SIZE_LIFETIME, SIZES),
             starved: deadlines.starved,
-            tasks,
         }))
     }
 
@@ -181,12 +169,7 @@ impl Fetcher {
                 Ok(Fetched { total, bytes: stream::iter([Ok(bytes)]).boxed() })
             }
             Start::Running { pursuit, first, total } => {
-                let (sender, receiver) = mpsc::channel(CHUNKS_AHEAD);
-                self.0.tasks.spawn(pursuit.run(first, sender));
-                let bytes = stream::unfold(receiver, |mut receiver| async {
-                    Some((receiver.recv().await?, receiver))
-                });
-                Ok(Fetched { total, bytes: bytes.boxed() })
+                Ok(Fetched { total, bytes: pursuit.into_stream(first) })
             }
         }
     }

@@ -103,8 +103,7 @@ impl Mirror {
             parts;
         let client = participant.client();
         let sources = Arc::new(Claims::new(Arc::clone(&participant), outside));
-        let fetcher =
-            Fetcher::new(node, client, sources, &deadlines, metrics.clone(), tasks.clone());
+        let fetcher = Fetcher::new(node, client, sources, &deadlines, metrics.clone());
         Self(Arc::new(Inner {
             fetcher,
             first_byte: deadlines.first_byte,

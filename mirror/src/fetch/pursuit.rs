@@ -3,19 +3,18 @@
 use std::{io, sync::Arc};
 
 use bytes::Bytes;
-use futures::{StreamExt, stream::BoxStream};
-use tokio::{
-    sync::mpsc,
-    time::{Instant, timeout},
-};
+use futures::{StreamExt, stream, stream::BoxStream};
+use tokio::time::{Instant, timeout};
 use tracing::{debug, info, warn};
 
-use super::{FetchError, Shared, Want, check::Check};
+use super::{FetchError, Shared, Want};
 use crate::{
     Digest, Peer,
+    digest::Verifier,
     metrics::Origin,
     peer::client::{PeerError, PeerStream},
     sources::{self, Wanted},
+    store::ByteStream,
 };
 
 /// Searches for parents in a row that may bring no byte. The second one finds nodes that announced
@@ -33,7 +32,7 @@ pub(super) struct Pursuit {
     /// One past the last wanted byte and the blob's size, once a parent said so.
     ends: Option<Ends>,
     /// For a blob that is wanted whole.
-    check: Option<Check>,
+    check: Option<Verifier>,
     parents: BoxStream<'static, sources::Parent>,
     parent: Option<Parent>,
     /// Whether the sources were told to go outside.
@@ -65,7 +64,7 @@ impl Pursuit {
         Self {
             at: want.first,
             ends: None,
-            check: whole.then(|| Check::new(want.digest)),
+            check: whole.then(|| Verifier::new(want.digest)),
             parents: shared.sources.parents(&wanted),
             parent: None,
             promoted: false,
@@ -89,26 +88,26 @@ impl Pursuit {
         Ok((bytes, total.ok_or_else(|| self.no_source())?))
     }
 
-    /// Sends everything from `first` on, as fast as the receiver takes it.
-    pub(super) async fn run(mut self, first: Bytes, to: mpsc::Sender<io::Result<Bytes>>) {
-        let mut next = Some(Ok(first));
-        while let Some(bytes) = next {
-            let broken = bytes.is_err();
-            // A receiver that hung up wants nothing more.
-            if to.send(bytes).await.is_err() || broken {
-                break;
-            }
-            let starved = self.shared.starved;
-            let came = timeout(starved, self.next()).await;
-            next = match came.unwrap_or_else(|_| Err(self.no_source())) {
-                Ok(bytes) => bytes.map(Ok),
-                Err(error) => {
-                    warn!(digest = %self.want.digest, at = self.at, %error, "stream broken off");
-                    self.shared.metrics.broken.inc();
-                    Some(Err(io::Error::other(error)))
-                }
-            };
-        }
+    /// Everything from `first` on, fetched as it is asked for.
+    ///
+    /// No task and no queue of its own: on its way here a piece changes threads as seldom as it can,
+    /// which is most of what it costs beside its hash (ADR 11).
+    pub(super) fn into_stream(self: Box<Self>, first: Bytes) -> ByteStream {
+        let first = stream::once(std::future::ready(Ok(first)));
+        let rest = stream::try_unfold(self, |mut pursuit| async {
+            Ok(pursuit.next_in_time().await?.map(|bytes| (bytes, pursuit)))
+        });
+        first.chain(rest).boxed()
+    }
+
+    /// The next bytes, before the reader starves.
+    async fn next_in_time(&mut self) -> io::Result<Option<Bytes>> {
+        let came = timeout(self.shared.starved, self.next()).await;
+        came.unwrap_or_else(|_| Err(self.no_source())).map_err(|error| {
+            warn!(digest = %self.want.digest, at = self.at, %error, "stream broken off");
+            self.shared.metrics.broken.inc();
+            io::Error::other(error)
+        })
     }
 
     /// The next bytes; `None` when all that was wanted has come and is right. A node that is
@@ -130,14 +129,14 @@ impl Pursuit {
     async fn advance(&mut self) -> Result<Option<Bytes>, FetchError> {
         loop {
             if self.ends.is_some_and(|ends| self.at >= ends.end) {
-                return if self.is_right().await { Ok(None) } else { Err(self.mismatch()) };
+                return if self.is_right() { Ok(None) } else { Err(self.mismatch()) };
             }
             let Some(parent) = &mut self.parent else {
                 self.parent = Some(self.next_parent().await?);
                 continue;
             };
             match parent.stream.next().await {
-                Ok(Some(bytes)) => return self.take(bytes).await.map(Some),
+                Ok(Some(bytes)) => return self.take(bytes).map(Some),
                 Ok(None) => self.lose_parent(&PeerError::WrongAnswer),
                 Err(error) => self.lose_parent(&error),
             }
@@ -145,7 +144,7 @@ impl Pursuit {
     }
 
     /// Accounts for bytes that came. The last piece passes only if the whole is right.
-    async fn take(&mut self, mut bytes: Bytes) -> Result<Bytes, FetchError> {
+    fn take(&mut self, mut bytes: Bytes) -> Result<Bytes, FetchError> {
         if let Some(ends) = self.ends {
             bytes.truncate(usize::try_from(ends.end - self.at).unwrap_or(usize::MAX));
         }
@@ -159,17 +158,14 @@ impl Pursuit {
             parent.sent += bytes.len() as u64;
         }
         if let Some(check) = &mut self.check {
-            check.update(bytes.clone()).await;
+            check.update(&bytes);
         }
         let last = self.ends.is_some_and(|ends| self.at >= ends.end);
-        if last && !self.is_right().await { Err(self.mismatch()) } else { Ok(bytes) }
+        if last && !self.is_right() { Err(self.mismatch()) } else { Ok(bytes) }
     }
 
-    async fn is_right(&mut self) -> bool {
-        match &mut self.check {
-            Some(check) => check.matches().await,
-            None => true,
-        }
+    fn is_right(&self) -> bool {
+        self.check.as_ref().is_none_or(|check| check.clone().matches())
     }
 
     fn mismatch(&mut self) -> FetchError {

@@ -17,7 +17,11 @@ use tokio::task::spawn_blocking;
 
 use super::ByteStream;
 
-/// Bytes read at a time at most. A chunk costs two or three switches between threads, which are
+mod chunk;
+
+use chunk::Chunk;
+
+/// Bytes read at a time at most. Every chunk costs its reader and its receiver a wake-up, which is
 /// dear in a virtual machine: 1 MiB chunks take a fifth less CPU time for a byte than 256 KiB ones.
 pub const READ_CHUNK: usize = 1024 * 1024;
 
@@ -57,10 +61,7 @@ pub(super) fn read_steps(
     steps
         .map(move |step| {
             let file = Arc::clone(&file);
-            async move {
-                let step = step?;
-                spawn_blocking(move || read_step(&file, step)).await?
-            }
+            async move { read_step(&file, step?).await }
         })
         .buffered(2)
 }
@@ -117,17 +118,15 @@ pub(crate) fn limited(bytes: ByteStream, length: u64) -> ByteStream {
     cut.boxed()
 }
 
-fn read_step(file: &File, step: Range<u64>) -> io::Result<Bytes> {
-    let wanted = usize::try_from(step.end - step.start).unwrap_or(READ_CHUNK);
-    let mut chunk = Vec::with_capacity(wanted);
-    while chunk.len() < wanted {
-        let at = step.start + chunk.len() as u64;
-        if rustix::io::pread(file, rustix::buffer::spare_capacity(&mut chunk), at)? == 0 {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
+/// Reads what the page cache has at once, and the rest on a thread that may wait for the disk.
+async fn read_step(file: &Arc<File>, step: Range<u64>) -> io::Result<Bytes> {
+    let mut chunk = Chunk::take(usize::try_from(step.end - step.start).unwrap_or(READ_CHUNK));
+    chunk.fill_from_cache(file, step.start);
+    if !chunk.is_full() {
+        let file = Arc::clone(file);
+        chunk = spawn_blocking(move || chunk.fill(&file, step.start)).await??;
     }
-    chunk.truncate(wanted);
-    Ok(chunk.into())
+    Ok(Bytes::from_owner(chunk))
 }
 
 #[cfg(test)]
