@@ -10,4 +10,5 @@ pub mod hosts;
 pub mod listen;
 pub mod node;
 pub mod p2p;
+pub mod runtime;
 pub mod serve;

@@ -21,6 +21,7 @@ pub mod request;
 pub mod response;
 pub mod router;
 pub mod server;
+pub mod sink;
 pub mod sources;
 pub mod store;
 #[cfg(any(test, feature = "testing"))]
@@ -34,5 +35,6 @@ pub use mirror::Mirror;
 pub use participant::Participant;
 pub use peer::PeerService;
 pub use router::{Peer, Router};
+pub use sink::Sink;
 pub use store::Store;
 pub use throttle::Throttle;

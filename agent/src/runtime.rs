@@ -1,0 +1,50 @@
+//! The seam to the container runtime's images: pull one, find one, name one.
+
+use async_trait::async_trait;
+use onepull_mirror::Digest;
+use thiserror::Error;
+
+/// What the warmer needs of a container runtime.
+#[async_trait]
+pub trait Runtime: Send + Sync + 'static {
+    /// Pulls `repository@digest` as the kubelet does, and unpacks it. What is in the store already is
+    /// not fetched. It may take as long as the image's bytes need; dropping it cancels the pull.
+    ///
+    /// # Errors
+    /// When the runtime could not get it, or does not answer.
+    async fn pull(&self, repository: &str, digest: &Digest) -> Result<(), RuntimeError>;
+
+    /// What the runtime lists under a name (`repository:tag` or `repository@digest`): the digest that
+    /// it points to, the image being unpacked. `None` when it lists nothing.
+    ///
+    /// # Errors
+    /// When the runtime does not answer.
+    async fn find(&self, name: &str) -> Result<Option<Digest>, RuntimeError>;
+
+    /// Lets `repository:tag` point to a digest that the store holds, as a pull of that tag would have.
+    ///
+    /// # Errors
+    /// When the digest is not in the store, or the runtime does not answer.
+    async fn tag(&self, name: &str, digest: &Digest) -> Result<(), RuntimeError>;
+}
+
+/// Why the runtime did not do it.
+#[derive(Debug, Error)]
+pub enum RuntimeError {
+    /// The pull failed: what the runtime said.
+    #[error("the runtime could not pull {image}: {reason}")]
+    Pull {
+        /// What was to be pulled.
+        image: String,
+        /// The runtime's words.
+        reason: String,
+    },
+    /// It does not answer, or refused.
+    #[error("the container runtime cannot {step}: {reason}")]
+    Unavailable {
+        /// What was asked of it, as in "list its images".
+        step: &'static str,
+        /// What it said.
+        reason: String,
+    },
+}
