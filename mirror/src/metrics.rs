@@ -86,6 +86,8 @@ pub struct Metrics {
     pub received: Family<Served, Counter>,
     /// Bytes handed to peers from this node's store.
     pub sent_to_peers: Counter,
+    /// Requests of peers refused because all upload slots were taken.
+    pub uploads_refused: Counter,
     /// Searches for a node that holds a digest, by how long they took.
     pub lookups: Histogram,
     /// Searches that ended at their deadline.
@@ -126,6 +128,7 @@ impl Metrics {
             misses: Family::default(),
             received: Family::default(),
             sent_to_peers: Counter::default(),
+            uploads_refused: Counter::default(),
             lookups: Histogram::new(exponential_buckets(0.000_5, 2.0, 12)),
             lookups_cut: Counter::default(),
             claims: Family::default(),
@@ -167,6 +170,8 @@ impl Metrics {
         registry.register("mirror_misses", help, self.misses.clone());
         let help = "Requests of the runtime sent away to ask again, so that others get their slot";
         registry.register("mirror_requests_sent_away", help, self.sent_away.clone());
+        let help = "Requests of peers refused because all upload slots were taken";
+        registry.register("peer_requests_refused", help, self.uploads_refused.clone());
         let help = "Time to learn which peers hold a digest";
         let seconds = Unit::Seconds;
         registry.register_with_unit("source_lookup", help, seconds, self.lookups.clone());

@@ -3,7 +3,7 @@
 //! - `GET|HEAD /peer/v1/blobs/<digest>`, with an optional `Range`. A peer answers from its own store
 //!   only and never forwards a request, so requests cannot run in circles. To a node that follows
 //!   it, and says so in `Onepull-Follower`, it also sends what it is still receiving: 409 when it is
-//!   not ahead of that node.
+//!   not ahead of that node. 503 when all its upload slots are taken: the next peer is to be asked.
 //! - `POST /peer/v1/claims` and `POST /peer/v1/progress`: see [`crate::claim::wire`].
 
 pub(crate) mod client;

@@ -37,6 +37,8 @@ pub(crate) enum Refusal {
     Blob(Digest),
     #[error("this node is not ahead of its follower with {0}")]
     NotAhead(Digest),
+    #[error("this node has no upload slot free for {0}")]
+    Busy(Digest),
     #[error("this is no message of the peer protocol: {0}")]
     Message(String),
     #[error("only GET and HEAD are allowed")]
@@ -72,6 +74,7 @@ impl Refusal {
             Self::Method => (StatusCode::METHOD_NOT_ALLOWED, "UNSUPPORTED"),
             Self::Range { .. } => (StatusCode::RANGE_NOT_SATISFIABLE, "RANGE_INVALID"),
             Self::NotAhead(_) => (StatusCode::CONFLICT, "UNSUPPORTED"),
+            Self::Busy(_) => (StatusCode::SERVICE_UNAVAILABLE, "TOOMANYREQUESTS"),
             Self::Message(_) => (StatusCode::BAD_REQUEST, "UNSUPPORTED"),
         }
     }

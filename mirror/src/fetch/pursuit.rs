@@ -295,6 +295,7 @@ impl Shared {
             PeerError::WrongAnswer => self.banned.insert((peer.endpoint, *digest), (), now),
             PeerError::Absent
             | PeerError::NotAhead
+            | PeerError::Busy
             | PeerError::Status(_)
             | PeerError::OtherSize
             | PeerError::Closed(_)

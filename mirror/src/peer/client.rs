@@ -55,6 +55,8 @@ pub(crate) enum PeerError {
     Absent,
     #[error("is not ahead of this node")]
     NotAhead,
+    #[error("has no upload slot free")]
+    Busy,
     #[error("answered {0}")]
     Status(StatusCode),
     #[error("answered other bytes than were asked for")]
@@ -174,6 +176,7 @@ impl PeerClient {
             status if status.is_success() => Ok(response),
             StatusCode::NOT_FOUND => Err(PeerError::Absent),
             StatusCode::CONFLICT => Err(PeerError::NotAhead),
+            StatusCode::SERVICE_UNAVAILABLE => Err(PeerError::Busy),
             status => Err(PeerError::Status(status)),
         }
     }

@@ -18,6 +18,9 @@ use crate::{
 };
 
 mod blobs;
+mod uploads;
+
+use uploads::Uploads;
 
 /// What a request's body may fail with.
 type BoxError = Box<dyn std::error::Error + Send + Sync>;
@@ -28,6 +31,7 @@ pub struct PeerService {
     store: Arc<dyn Store>,
     participant: Arc<Participant>,
     metrics: Metrics,
+    uploads: Arc<Uploads>,
     upload: Option<Arc<Throttle>>,
     /// How long a follower waits here for its first byte.
     arrival: Duration,
@@ -46,8 +50,9 @@ impl PeerService {
         upload: Option<Arc<Throttle>>,
         deadlines: &Deadlines,
     ) -> Self {
-        let Deadlines { arrival, answer, .. } = *deadlines;
-        Self { store, participant, metrics, upload, arrival, answer }
+        let Deadlines { arrival, answer, stall, .. } = *deadlines;
+        let uploads = Uploads::new(stall);
+        Self { store, participant, metrics, uploads, upload, arrival, answer }
     }
 
     /// Answers one request.

@@ -9,3 +9,4 @@ mod local;
 mod serving;
 mod storm;
 mod support;
+mod uploads;

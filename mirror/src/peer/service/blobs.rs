@@ -7,10 +7,10 @@ use http::{
     HeaderMap, Response,
     header::{self, AsHeaderName},
 };
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tracing::debug;
 
-use super::PeerService;
+use super::{PeerService, uploads::Slot};
 use crate::{
     Digest,
     participant::Serving,
@@ -29,9 +29,13 @@ impl PeerService {
     ) -> Result<Response<Body>, Refusal> {
         let range = ByteRange::parse(text(headers, header::RANGE));
         let follower = text(headers, FOLLOWER).and_then(|node| node.parse().ok());
-        let size = match (self.complete(&digest).await, follower) {
-            (Some(size), _) => size,
-            (None, Some(follower)) if !head => self.arriving(&digest, range, follower).await?,
+        let (size, slot) = match (self.complete(&digest).await, follower) {
+            (Some(size), _) if head => (size, None),
+            (Some(size), _) => (size, Some(self.slot(digest, follower)?)),
+            (None, Some(node)) if !head => {
+                let slot = self.slot(digest, follower)?;
+                (self.arriving(&digest, range, node).await?, Some(slot))
+            }
             (None, _) => return Err(Refusal::Blob(digest)),
         };
         let part = match range.of(size) {
@@ -49,7 +53,19 @@ impl PeerService {
             Refusal::Blob(digest)
         })?;
         let bytes = self.metered(limited(bytes, wanted.end - wanted.start), serving);
+        let bytes = match slot {
+            Some(slot) => slot.hold(bytes),
+            None => bytes,
+        };
         Ok(response::blob(&digest, size, part, response::streamed(bytes)))
+    }
+
+    fn slot(&self, digest: Digest, follower: Option<SocketAddr>) -> Result<Slot, Refusal> {
+        let slot = self.uploads.admit(digest, follower, Instant::now());
+        slot.ok_or_else(|| {
+            self.metrics.uploads_refused.inc();
+            Refusal::Busy(digest)
+        })
     }
 
     async fn complete(&self, digest: &Digest) -> Option<u64> {
