@@ -35,6 +35,11 @@ pub struct Deadlines {
     /// For the first byte of a blob whose request can be sent away to ask again, so that its download
     /// slot is free for others.
     pub turn: Duration,
+    /// For the first byte of a request while two others of the runtime wait already, before it makes
+    /// room. Long beside a claim and a parent's answer; short, because a pull that has nothing to do
+    /// with theirs is queued behind it, and behind each other layer of their images, and the small
+    /// image of a pod may be late by 4 s at most.
+    pub crowded: Duration,
     /// From the request to its first byte, all searches and peers together.
     pub first_byte: Duration,
     /// Between two pieces handed to the runtime, all searches and parents together. After that the
@@ -54,6 +59,7 @@ impl Default for Deadlines {
             claim_unanswered: Duration::from_millis(18),
             arrival: Duration::from_secs(8),
             turn: Duration::from_secs(2),
+            crowded: Duration::from_millis(700),
             first_byte: Duration::from_secs(8),
             starved: Duration::from_secs(10),
         }

@@ -4,7 +4,7 @@
 //! It answers from the local store, else from a peer, else with 404, and the runtime goes to the
 //! registry itself. It never answers for a tag, never asks a registry, never keeps a byte.
 
-use std::{pin::pin, sync::Arc};
+use std::sync::Arc;
 
 use http::{Method, Request, Response, header};
 use tokio::{
@@ -29,8 +29,11 @@ use crate::{
 
 mod account;
 mod local;
+mod parking;
 mod remote;
 mod turn;
+
+use parking::Parking;
 
 /// After a stream broke, its blob is left to the registry for this long. The runtime resumes at
 /// once, at the byte it has, and must not meet the same peers, or the same bad disk, again.
@@ -89,7 +92,9 @@ struct Inner {
     left_to_registry: Recent<Digest, ()>,
     participant: Arc<Participant>,
     turn: Duration,
-    turns: Recent<Digest, ()>,
+    /// How often a blob's request was answered with nothing, lately.
+    turns: Recent<Digest, u32>,
+    parking: Parking,
     deliveries: mpsc::Sender<Delivery>,
     tasks: TaskTracker,
 }
@@ -113,6 +118,7 @@ impl Mirror {
             participant,
             turn: deadlines.turn,
             turns: Recent::new(turn::REMEMBERED, turn::TURNS),
+            parking: Parking::new(deadlines.crowded),
             deliveries,
             tasks,
         }))
@@ -158,14 +164,15 @@ impl Mirror {
         if head {
             return Err(Refusal::Undeclared(digest));
         }
-        let search = async {
+        let search = Box::pin(async {
             let (bytes, origin) = match self.0.local_manifest(&digest).await {
                 Some(bytes) => (bytes, Origin::local),
                 None => (self.0.peer_manifest(name, digest).await?, Origin::peer),
             };
             let manifest = Manifest::parse(&bytes)?;
             Some((bytes, origin, manifest))
-        };
+        });
+        let search = self.0.manifest_in_turn(name, search);
         let found = self.0.in_time(name, digest, Some(0), search).await;
         let (bytes, origin, manifest) = found.ok_or(Refusal::Manifest(digest))?;
         for child in &manifest.children {
@@ -195,7 +202,8 @@ impl Mirror {
         digest: Digest,
         range: ByteRange,
     ) -> Result<Response<Body>, Refusal> {
-        let search = async {
+        // Boxed, because it is moved through every wait that it may meet.
+        let search = Box::pin(async {
             if self.0.left_to_registry.get(&digest, Instant::now()).is_some() {
                 return None;
             }
@@ -205,21 +213,8 @@ impl Mirror {
                 return Some(answer);
             }
             self.0.peer_blob(name, digest, range).await.map(Ok)
-        };
-        let mut search = pin!(search);
-        let mut found = None;
-        if let Some(size) = self.0.may_ask_again(name, &digest, range) {
-            match timeout(self.0.turn, &mut search).await {
-                Ok(early) => found = Some(early),
-                Err(_) => return Ok(self.0.ask_again(digest, size)),
-            }
-        }
-        let search = async {
-            match found {
-                Some(found) => found,
-                None => search.await,
-            }
-        };
+        });
+        let search = self.0.blob_in_turn(name, digest, range, search);
         let found = self.0.in_time(name, digest, range.first(), search).await;
         found.unwrap_or(Err(Refusal::Blob(digest)))
     }

@@ -3,54 +3,134 @@
 //! containerd holds one of its three slots while it waits for an answer. An answer without a byte,
 //! ended before its length, makes it ask again once others have had the slot.
 
-use std::io;
+use std::{io, pin::pin};
 
 use futures::stream;
 use http::Response;
-use tokio::time::{Duration, Instant};
+use tokio::time::{Duration, Instant, timeout_at};
 use tracing::debug;
 
-use super::Inner;
+use super::{Inner, parking::Wait};
 use crate::{
     Digest,
     range::ByteRange,
     request::Name,
-    response::{self, Body},
+    response::{self, Body, Refusal},
 };
 
-/// How long a blob's turn is remembered. containerd fails a pull at the fourth empty answer in a row,
-/// and a blob may wait for its slot as long as the layers before it take.
+/// How long a blob's turns are remembered. containerd fails a pull at the fourth empty answer in a
+/// row, and a blob may wait for its slot as long as the layers before it take.
 pub(super) const REMEMBERED: Duration = Duration::from_secs(3600);
 
 /// Blobs remembered, many more than wait at a time.
 pub(super) const TURNS: usize = 4096;
 
-/// Smaller blobs come within one answer, so their requests never wait for long.
+/// Empty answers for a blob while two others wait. containerd fails the pull at the fourth in a row;
+/// one is left to whatever else may break, an agent that is restarted for example.
+const MOST_TURNS: u32 = 2;
+
+/// Empty answers for a blob because it waits itself: one, or those for a crowd would be used up.
+const OWN_TURNS: u32 = 1;
+
+/// Smaller blobs come within one answer, so their requests never wait for long; and where they do,
+/// the registry may as well send them to every node.
 const LEAST: u64 = 1024 * 1024;
 
+/// What a request does that nothing came for, so that its slot is of use to others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// It is answered with nothing of this many bytes, and asked again.
+    Again(u64),
+    /// It goes to the registry: a few bytes, even if every node takes them there.
+    Registry,
+    /// It waits: from the registry it would be one more copy, and one for each node that is stuck as
+    /// this one is.
+    Hold,
+}
+
+/// What a blob's request is answered with; nothing is a miss.
+type Found = Option<Result<Response<Body>, Refusal>>;
+
 impl Inner {
-    /// The size to answer with when the blob's first byte is not here in time; `None` when the request
-    /// has to wait. One empty answer a blob and hour: two more are left to whatever else may break.
-    pub(super) fn may_ask_again(
+    /// What `search` finds while its request may hold a download slot, else what makes room. The
+    /// caller brings the deadline of the request.
+    pub(super) async fn blob_in_turn(
         &self,
         name: &Name,
-        digest: &Digest,
+        digest: Digest,
         range: ByteRange,
-    ) -> Option<u64> {
+        search: impl Future<Output = Found>,
+    ) -> Found {
         let is_whole = matches!(range, ByteRange::Whole | ByteRange::From(0));
-        let had_its_turn = self.turns.get(digest, Instant::now()).is_some();
-        let size = self.fetcher.known_size(digest).filter(|size| *size >= LEAST);
-        size.filter(|_| name.by_containerd && is_whole && !had_its_turn)
+        // A closed range is a lazy snapshotter's, and takes none of containerd's slots.
+        if !name.by_containerd || !(is_whole || matches!(range, ByteRange::From(_))) {
+            return search.await;
+        }
+        let turn = Instant::now() + self.turn;
+        let mut search = pin!(search);
+        let wait = match self.parking.wait(search.as_mut()).await {
+            Wait::Crowded => match self.way_out(&digest, MOST_TURNS) {
+                Way::Again(size) => return self.ask_again(digest, range, size),
+                Way::Registry => return None,
+                Way::Hold => self.parking.hold(search.as_mut(), self.first_byte / 2).await,
+            },
+            wait => wait,
+        };
+        let _space = match wait {
+            Wait::Over(found) => return found,
+            Wait::Parked(space) => space,
+            Wait::Crowded => return None,
+        };
+        match self.way_out(&digest, OWN_TURNS) {
+            Way::Again(size) if is_whole => {
+                let found = timeout_at(turn, search).await;
+                found.unwrap_or_else(|_| self.ask_again(digest, range, size))
+            }
+            _ => search.await,
+        }
     }
 
-    /// The empty answer.
-    pub(super) fn ask_again(&self, digest: Digest, size: u64) -> Response<Body> {
+    /// The same for a manifest. It is small, so the one too many goes to the registry.
+    pub(super) async fn manifest_in_turn<T>(
+        &self,
+        name: &Name,
+        search: impl Future<Output = Option<T>>,
+    ) -> Option<T> {
+        if !name.by_containerd {
+            return search.await;
+        }
+        let mut search = pin!(search);
+        match self.parking.wait(search.as_mut()).await {
+            Wait::Over(found) => found,
+            Wait::Parked(_space) => search.await,
+            Wait::Crowded => None,
+        }
+    }
+
+    fn way_out(&self, digest: &Digest, most_turns: u32) -> Way {
+        let turns = self.turns.get(digest, Instant::now()).unwrap_or(0);
+        match self.fetcher.known_size(digest) {
+            Some(size) if size < LEAST => Way::Registry,
+            Some(size) if turns < most_turns => Way::Again(size),
+            _ => Way::Hold,
+        }
+    }
+
+    /// The empty answer, where the range leaves it a length.
+    fn ask_again(&self, digest: Digest, range: ByteRange, size: u64) -> Found {
+        let part = match range {
+            ByteRange::Whole | ByteRange::From(0) => None,
+            ByteRange::From(first) if first < size => Some(first..size),
+            _ => return None,
+        };
         debug!(%digest, "nothing came yet; the runtime may ask again");
-        self.turns.insert(digest, (), Instant::now());
+        let now = Instant::now();
+        let turns = self.turns.get(&digest, now).unwrap_or(0);
+        self.turns.insert(digest, turns + 1, now);
         self.participant.send_away(&digest);
         self.metrics.sent_away.inc();
         let end = io::Error::new(io::ErrorKind::TimedOut, "nothing came yet");
         let body = stream::once(std::future::ready(Err(end)));
-        response::blob(&digest, size, None, response::streamed(Box::pin(body)))
+        Some(Ok(response::blob(&digest, size, part, response::streamed(Box::pin(body)))))
     }
 }

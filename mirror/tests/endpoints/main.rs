@@ -6,6 +6,7 @@ mod evil;
 mod faults;
 mod lies;
 mod local;
+mod parked;
 mod serving;
 mod storm;
 mod support;

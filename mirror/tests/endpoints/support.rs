@@ -37,6 +37,7 @@ pub(crate) const QUICK: Deadlines = Deadlines {
     claim_unanswered: Duration::from_millis(10),
     arrival: Duration::from_secs(3),
     turn: Duration::from_millis(700),
+    crowded: Duration::from_millis(250),
     first_byte: Duration::from_secs(3),
     starved: Duration::from_secs(10),
 };
