@@ -2,11 +2,13 @@
 #![allow(clippy::unwrap_used, reason = "test code: a panic is the report")]
 
 mod api;
+mod deadlines;
 mod evil;
 mod faults;
 mod lies;
 mod local;
 mod parked;
+mod rigged;
 mod serving;
 mod storm;
 mod support;

@@ -74,6 +74,16 @@ impl Node {
         network: &MemoryNetwork,
         seen: impl FnOnce(Arc<FolderStore>) -> Arc<dyn Store>,
     ) -> Self {
+        Self::start_as(network, QUICK, seen, |router| Arc::new(router)).await
+    }
+
+    /// A node with `deadlines`, and with what `routed` makes of its router.
+    pub(crate) async fn start_as(
+        network: &MemoryNetwork,
+        deadlines: Deadlines,
+        seen: impl FnOnce(Arc<FolderStore>) -> Arc<dyn Store>,
+        routed: impl FnOnce(MemoryRouter) -> Arc<dyn Router>,
+    ) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = Arc::new(FolderStore::open_or_create(folder.path()).unwrap());
         let metrics = Metrics::register(&mut Registry::default());
@@ -82,30 +92,30 @@ impl Node {
         let peer = listener.local_addr().unwrap();
         let me = Peer { endpoint: peer, zone: None };
         let router = network.join(me.clone());
+        let routed = routed(router.clone());
         let participant = Participant::new(Seat {
             me,
-            router: Arc::new(router.clone()),
+            router: Arc::clone(&routed),
             store: store.clone(),
-            deadlines: QUICK,
+            deadlines,
             metrics: metrics.clone(),
             tasks: TaskTracker::new(),
             running: shutdown.clone(),
         });
         let held = store.clone();
-        let peers = PeerService::new(held, participant.clone(), metrics.clone(), None, &QUICK);
+        let peers = PeerService::new(held, participant.clone(), metrics.clone(), None, &deadlines);
         serve_on(listener, &metrics, &shutdown, move |request| {
             let peers = peers.clone();
             async move { peers.answer(request).await }
         });
-        let outside =
-            Lookup::new(Arc::new(router.clone()), Some(NEAR.into()), QUICK, metrics.clone());
+        let outside = Lookup::new(routed, Some(NEAR.into()), deadlines, metrics.clone());
         let (sender, deliveries) = mpsc::channel(DELIVERIES_WAITING);
         let mirror = Mirror::new(Parts {
             node: "test".into(),
             participant,
             store: seen(store.clone()),
             outside,
-            deadlines: QUICK,
+            deadlines,
             metrics: metrics.clone(),
             deliveries: sender,
             tasks: TaskTracker::new(),
@@ -206,7 +216,7 @@ pub(crate) async fn announce(network: &MemoryNetwork, endpoint: SocketAddr, dige
     network.join(Peer { endpoint, zone: Some(NEAR.into()) }).announce(&digest).await;
 }
 
-async fn listen<F>(
+pub(crate) async fn listen<F>(
     metrics: &Metrics,
     shutdown: &CancellationToken,
     answer: impl Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
