@@ -6,7 +6,7 @@
 use std::{
     collections::HashMap,
     net::SocketAddr,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
 use tokio::time::{Duration, Instant, interval};
@@ -68,6 +68,8 @@ pub struct Participant {
     client: PeerClient,
     patience: Patience,
     silent: Recent<SocketAddr, ()>,
+    /// When this node claimed first while it knew another.
+    joined: OnceLock<Instant>,
     parts: Mutex<HashMap<Digest, Arc<Part>>>,
     metrics: Metrics,
     tasks: TaskTracker,
@@ -85,6 +87,7 @@ impl Participant {
             patience: Patience::new(deadlines.claim, deadlines.claim_unanswered),
             coordinator: Mutex::new(Coordinator::new(heartbeat::SLOTS)),
             silent: Recent::new(SILENT, SILENT_PEERS),
+            joined: OnceLock::new(),
             parts: Mutex::default(),
             me,
             router,

@@ -2,12 +2,12 @@
 
 use std::net::SocketAddr;
 
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Duration, Instant, timeout_at};
 use tracing::debug;
 
 use super::Participant;
 use crate::{
-    Peer,
+    Digest, Peer,
     claim::{
         Claim, Intent, Verdict,
         wire::{Answer, Ask, LARGEST_MESSAGE, MOST_HOPS},
@@ -18,6 +18,10 @@ use crate::{
 
 /// Coordinators that one claim tries: the closest, and the one that knows the digest beside it.
 const TRIED: usize = 2;
+
+/// How long a node is new among its peers. The first peer introduces it to the others, which takes a
+/// second or two; until then it takes itself for the closest to many digests that it is not closest to.
+const NEW: Duration = Duration::from_secs(5);
 
 impl Participant {
     /// What the coordinator of a blob says; `None` when there is none that answers in time.
@@ -32,8 +36,8 @@ impl Participant {
             total: None,
         };
         let started = Instant::now();
-        let coordinators: Vec<_> = self.coordinators(&claim.digest).take(TRIED).collect();
         let mut verdict = None;
+        let coordinators = self.to_ask(&claim.digest, started);
         for (passed, coordinator) in coordinators.into_iter().enumerate() {
             let grant = self.patience.grant(Instant::now());
             verdict = self.ask(coordinator, claim.clone(), passed > 0, grant).await;
@@ -45,6 +49,19 @@ impl Participant {
         debug!(digest = %claim.digest, have = claim.have, ?verdict, ?took, "claimed");
         self.metrics.claimed(verdict.as_ref(), took);
         verdict
+    }
+
+    /// The coordinators to try. A new node asks a peer before itself: that one knows more peers, and
+    /// sends it on to the closest, which may be itself after all.
+    fn to_ask(&self, digest: &Digest, now: Instant) -> Vec<Peer> {
+        let mut closest: Vec<_> = self.coordinators(digest).take(TRIED).collect();
+        if closest.iter().any(|peer| !self.is_me(peer)) {
+            let is_new = now < *self.joined.get_or_init(|| now) + NEW;
+            if is_new && closest.first().is_some_and(|peer| self.is_me(peer)) {
+                closest.rotate_left(1);
+            }
+        }
+        closest
     }
 
     /// Follows redirects. `insists`: a closer one does not answer, so this one is not to name it.

@@ -5,6 +5,7 @@ mod api;
 mod deadlines;
 mod evil;
 mod faults;
+mod joining;
 mod lies;
 mod local;
 mod parked;
