@@ -8,7 +8,7 @@ use std::{
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
-use crate::{config::Config, hosts::Registry, p2p::HostPort};
+use crate::{config::Config, hosts::Registry, p2p::HostPort, units::LinkRate};
 
 mod check;
 mod log;
@@ -126,6 +126,11 @@ pub(crate) struct Flags {
     /// This node's failure domain; peers in the same one are asked first.
     #[arg(long, env = "ONEPULL_ZONE", value_name = "ZONE")]
     pub(crate) zone: Option<String>,
+
+    /// What this node sends to its peers at most, for example 500Mbit; its own traffic keeps the
+    /// rest of the uplink. [default: no limit]
+    #[arg(long, env = "ONEPULL_UPLOAD_RATE", value_name = "RATE")]
+    pub(crate) upload_rate: Option<LinkRate>,
 
     /// Where the agent keeps its identity and the backups of hosts.toml files.
     #[arg(long, env = "ONEPULL_DATA_DIR", value_name = "DIR", default_value = "/var/lib/onepull")]

@@ -13,6 +13,7 @@ use crate::{
     cli::Flags,
     hosts::{HostsConfig, Registry},
     node::NodeConfig,
+    units::LinkRate,
 };
 
 const PEER_PORT: u16 = 29901;
@@ -87,7 +88,7 @@ impl Config {
             bootstrap: flags.bootstrap,
             zone: flags.zone,
             identity: Some(flags.data_dir.join("identity")),
-            upload: None,
+            upload: flags.upload_rate.map(LinkRate::bytes_per_second),
             deadlines: Deadlines::default(),
         };
         Ok(Self {

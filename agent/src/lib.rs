@@ -12,3 +12,4 @@ pub mod node;
 pub mod p2p;
 pub mod runtime;
 pub mod serve;
+pub mod units;

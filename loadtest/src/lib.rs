@@ -20,4 +20,5 @@ pub mod report;
 pub mod run;
 pub mod scrape;
 pub mod transfers;
-pub mod units;
+
+pub use onepull_agent::units;

@@ -30,8 +30,8 @@ pub enum ParseUnitError {
         /// One that would do.
         example: &'static str,
     },
-    /// Nothing can be measured with it.
-    #[error("a {0} of zero measures nothing")]
+    /// Nothing would ever pass.
+    #[error("a {0} must be more than zero")]
     Zero(&'static str),
     /// It does not fit in 64 bits.
     #[error("{0:?} is too large")]
