@@ -35,8 +35,8 @@ pub struct Deadlines {
     /// For the first byte of a blob whose request can be sent away to ask again, so that its download
     /// slot is free for others.
     pub turn: Duration,
-    /// For the first byte of a request while two others of the runtime wait already, before it makes
-    /// room. Long beside a claim and a parent's answer; short, because a pull that has nothing to do
+    /// For the first byte of a request, and between two pieces, while two others of the runtime wait
+    /// already, before it makes room. Long beside a claim and a parent's answer; short, because a pull that has nothing to do
     /// with theirs is queued behind it, and behind each other layer of their images, and the small
     /// image of a pod may be late by 4 s at most.
     pub crowded: Duration,

@@ -31,6 +31,7 @@ mod account;
 mod local;
 mod parking;
 mod remote;
+mod stalled;
 mod turn;
 
 use parking::Parking;

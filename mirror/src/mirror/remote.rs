@@ -64,7 +64,10 @@ impl Inner {
             Span::Unsatisfiable => return None,
         };
         self.hit(name, Origin::peer);
-        let bytes = self.counted(name, digest, Origin::peer, first, fetched.bytes);
+        let mut bytes = self.counted(name, digest, Origin::peer, first, fetched.bytes);
+        if kept {
+            bytes = self.while_moving(digest, bytes);
+        }
         Some(response::blob(&digest, fetched.total, part, response::streamed(bytes)))
     }
 }

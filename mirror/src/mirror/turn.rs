@@ -32,6 +32,10 @@ const MOST_TURNS: u32 = 2;
 /// Empty answers for a blob because it waits itself: one, or those for a crowd would be used up.
 const OWN_TURNS: u32 = 1;
 
+/// The part of a request's patience that the third one has when all that is left to it is to wait: with
+/// `Deadlines::crowded` 3.4 s, so that whoever is behind it comes in time.
+const HELD: u32 = 3;
+
 /// Smaller blobs come within one answer, so their requests never wait for long; and where they do,
 /// the registry may as well send them to every node.
 const LEAST: u64 = 1024 * 1024;
@@ -72,7 +76,7 @@ impl Inner {
             Wait::Crowded => match self.way_out(&digest, MOST_TURNS) {
                 Way::Again(size) => return self.ask_again(digest, range, size),
                 Way::Registry => return None,
-                Way::Hold => self.parking.hold(search.as_mut(), self.first_byte / 2).await,
+                Way::Hold => self.parking.hold(search.as_mut(), self.first_byte / HELD).await,
             },
             wait => wait,
         };

@@ -1,0 +1,48 @@
+//! Ends a stream in which nothing moves when two others of the runtime wait already (ADR 8).
+//!
+//! containerd asks again for the rest, at its byte, once others have had the slot. That costs one of
+//! the breaks without progress that it bears in a row, so it is a turn as an empty answer is.
+
+use std::{io, pin::Pin, sync::Arc};
+
+use bytes::Bytes;
+use futures::{StreamExt, stream};
+use tokio::time::Instant;
+use tracing::debug;
+
+use super::{Inner, parking::Wait};
+use crate::{Digest, store::ByteStream};
+
+impl Inner {
+    /// `bytes`, as long as they may hold a download slot. An early end is no fault of a peer: the blob
+    /// is not left to the registry.
+    pub(super) fn while_moving(self: &Arc<Self>, digest: Digest, bytes: ByteStream) -> ByteStream {
+        let open = Some((Arc::clone(self), bytes));
+        let moving = stream::unfold(open, move |open| async move {
+            let (mirror, mut bytes) = open?;
+            match mirror.next_in_turn(&mut bytes).await {
+                Wait::Over(next) => Some((next?, Some((mirror, bytes)))),
+                _ => Some((Err(mirror.breaks_off(digest)), None)),
+            }
+        });
+        moving.boxed()
+    }
+
+    async fn next_in_turn(&self, bytes: &mut ByteStream) -> Wait<Option<io::Result<Bytes>>> {
+        let mut next = bytes.next();
+        match self.parking.wait(Pin::new(&mut next)).await {
+            Wait::Parked(_space) => Wait::Over(next.await),
+            wait => wait,
+        }
+    }
+
+    /// The node keeps its place among those that share the blob: what it has is of use to others, and
+    /// its runtime is back as soon as it has a slot.
+    fn breaks_off(&self, digest: Digest) -> io::Error {
+        debug!(%digest, "nothing comes any more; the runtime may ask again");
+        // The bytes that came before have ended the row of turns without any.
+        self.turns.insert(digest, 1, Instant::now());
+        self.metrics.sent_away.inc();
+        io::Error::new(io::ErrorKind::TimedOut, "nothing comes any more, and others wait")
+    }
+}
