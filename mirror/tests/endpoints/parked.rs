@@ -18,8 +18,9 @@ use crate::{
 /// containerd's slots for all its pulls.
 const SLOTS: usize = 3;
 
-/// Two rounds of slots, each behind the requests that were there before, and what a busy machine adds.
-const ROUNDS: Duration = QUICK.crowded.saturating_mul(5).saturating_add(Duration::from_millis(500));
+/// Two rounds of slots, each behind two requests that were there before, and the same again for a busy
+/// machine. A stall lasts longer.
+const ROUNDS: Duration = QUICK.crowded.saturating_mul(10);
 
 /// For a stall that no deadline but the shortest ends.
 const PATIENT: Deadlines =
@@ -157,7 +158,8 @@ async fn a_small_answer_is_left_to_the_registry_rather_than_waited_for_as_the_th
     node.get(&manifest(&image), &[]).await;
     let waiting = join_all(layers.iter().map(|layer| node.get_blob(layer)));
     let third = async {
-        tokio::time::sleep(QUICK.crowded / 2).await;
+        // Both have their places by then.
+        tokio::time::sleep(2 * QUICK.crowded).await;
         let started = Instant::now();
         assert_eq!(node.get_blob(&small).await.status, StatusCode::NOT_FOUND);
         started.elapsed()
@@ -165,5 +167,5 @@ async fn a_small_answer_is_left_to_the_registry_rather_than_waited_for_as_the_th
     let (_, took) = timeout(2 * QUICK.first_byte, async { tokio::join!(waiting, third) })
         .await
         .expect("all are answered");
-    assert!(took < QUICK.turn, "{took:?}");
+    assert!(took < QUICK.first_byte / 2, "{took:?}");
 }

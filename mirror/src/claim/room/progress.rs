@@ -98,7 +98,7 @@ impl Room {
     }
 
     /// Believes a node about whom it follows, unless that would close a ring: then one of two
-    /// reports is out of date, and the nodes themselves refuse a ring by the path they send.
+    /// reports is out of date, and nodes that wait for each other do not for long (ADR 7).
     fn adopt_edge(&mut self, seat: Seat, parent: SocketAddr) {
         self.roster.update(seat, |member| member.role = Role::Following);
         let parent = self.roster.seat(&parent);
