@@ -180,6 +180,15 @@ mod tests {
     }
 
     #[test]
+    fn an_upload_rate_is_written_as_links_are() {
+        let serve = |rate| Cli::try_parse_from(["onepull-agent", "serve", "--upload-rate", rate]);
+        let Command::Serve(flags) = serve("500Mbit").unwrap().command else { unreachable!() };
+        assert_eq!(Config::build(flags).unwrap().node.upload, Some(62_500_000));
+        let error = serve("0Mbit").unwrap_err().to_string();
+        assert!(error.contains("a rate must be more than zero"), "{error}");
+    }
+
+    #[test]
     fn every_flag_can_be_set_by_the_environment() {
         let command = Cli::command();
         let serve = command.find_subcommand("serve").unwrap();

@@ -40,7 +40,7 @@ pub(crate) struct Cluster {
     pub(crate) registry: Registry,
     pub(crate) origin: Host,
     pub(crate) image: Layout,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 pub(crate) struct Node {
@@ -53,19 +53,28 @@ pub(crate) struct Node {
 impl Cluster {
     /// A registry that holds the image `team/app:v1`.
     pub(crate) async fn start() -> Self {
-        Self::with_registry_port(None).await
+        Self::with(None, &IMAGE).await
     }
 
     pub(crate) async fn with_registry_port(port: Option<u16>) -> Self {
+        Self::with(port, &IMAGE).await
+    }
+
+    /// The same with an image of `layers`.
+    pub(crate) async fn with_layers(layers: &[u64]) -> Self {
+        Self::with(None, layers).await
+    }
+
+    async fn with(port: Option<u16>, layers: &[u64]) -> Self {
         let folder = tempfile::tempdir().unwrap();
-        let spec = Spec { layers: IMAGE.to_vec(), ..Spec::even(1 << 20, 1, 7) };
+        let spec = Spec { layers: layers.to_vec(), ..Spec::even(1 << 20, 1, 7) };
         let image = Layout::generate(&folder.path().join("image"), &spec).unwrap();
         let lab = Lab::new().unwrap();
         let origin = lab.node("registry", Shape::OPEN).unwrap();
         let options = registry::Options { host: Some(&origin), port, storage: None };
         let registry = Registry::start(options).await.unwrap();
         registry.push(&image, "team/app", "v1").await.unwrap();
-        Self { lab, registry, origin, image, _folder: folder }
+        Self { lab, registry, origin, image, folder }
     }
 
     /// A seed that holds the image and is known for it, and a node on a link of `shape` beside it.
@@ -104,6 +113,14 @@ impl Cluster {
         };
         let containerd = Containerd::start(version, options).await.unwrap();
         Node { containerd, agent: None, host, folder }
+    }
+
+    /// Another image in the registry, of two small layers; its tag.
+    pub(crate) async fn small_image(&self) -> String {
+        let spec = Spec { layers: vec![50_000; 2], ..Spec::even(1 << 20, 1, 8) };
+        let small = Layout::generate(&self.folder.path().join("small"), &spec).unwrap();
+        self.registry.push(&small, "team/small", "v1").await.unwrap();
+        format!("{}/team/small:v1", self.registry.name())
     }
 
     pub(crate) fn by_tag(&self) -> String {
@@ -187,6 +204,14 @@ impl Node {
             (self.metric("onepull_router_announced_digests").await >= blobs).then_some(())
         });
         announced.await.unwrap();
+    }
+
+    /// Waits until a request has given its download slot back because nothing came.
+    pub(crate) async fn waits(&self) {
+        let waits = eventually("a request that waits", LIMIT, async || {
+            (self.metric("onepull_mirror_requests_sent_away_total").await > 0).then_some(())
+        });
+        waits.await.unwrap();
     }
 
     /// Waits until the node has received `bytes` more than `before`.

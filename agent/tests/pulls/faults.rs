@@ -1,6 +1,10 @@
 //! Whatever happens to onepull, every pull succeeds.
 
-use std::{fs::File, os::unix::fs::FileExt};
+use std::{
+    fs::File,
+    os::unix::fs::FileExt,
+    time::{Duration, Instant},
+};
 
 use onepull_testbed::{Shape, skip};
 
@@ -8,6 +12,12 @@ use crate::cluster::{Cluster, NEEDS, SLOW, VERSIONS};
 
 /// Enough that the large layer is on its way, little enough that most of it is not here yet.
 const MID_PULL: u64 = 6 << 20;
+
+/// Large layers, one more than containerd has download slots.
+const WIDE: [u64; 4] = [8 << 20; 4];
+
+/// What a small pull may take beside a stalled one: a second alone, four, and two for a busy machine.
+const SMALL_PULL: Duration = Duration::from_secs(7);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_node_without_an_agent_pulls_from_the_registry() {
@@ -157,5 +167,69 @@ async fn a_pull_behind_a_lead_that_never_starts_asks_again_and_succeeds() {
         cluster.assert_complete(&node).await;
         let sent_away = node.metric("onepull_mirror_requests_sent_away_total").await;
         assert_eq!(sent_away, 1, "{version:?}");
+    }
+}
+
+/// Nothing comes for any layer, so two requests wait and the others take turns, twice for each layer:
+/// both releases bear that, and a pull that has nothing to do with it gets its slots.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_small_pull_beside_one_whose_layers_all_wait_is_seconds_late_at_most() {
+    if skip("a_small_pull_beside_one_whose_layers_all_wait_is_seconds_late_at_most", NEEDS) {
+        return;
+    }
+    for version in VERSIONS {
+        let cluster = Cluster::with_layers(&WIDE).await;
+        let small = cluster.small_image().await;
+        let lead = cluster.node("lead", version, Shape::OPEN, &[]).await;
+        let node = cluster.node("node", version, Shape::OPEN, &[&lead]).await;
+        let manifest = cluster.image.manifest_digest();
+        let manifest = std::fs::read(cluster.image.blob(manifest)).unwrap();
+        lead.containerd.content().await.unwrap().ingest(&manifest).await.unwrap();
+        lead.announces(1).await;
+        let layers = cluster.image.blobs().into_iter().filter(|blob| blob.size >= 8 << 20);
+        for layer in layers {
+            let (layer, registry) = (layer.digest, cluster.registry.name());
+            let told = lead.mirror(&format!("/v2/team/app/blobs/{layer}?ns={registry}")).await;
+            assert!(told.unwrap().starts_with("HTTP/1.1 404"), "it leads");
+        }
+
+        let pull = node.start_pull(cluster.by_tag()).await;
+        node.waits().await;
+        let started = Instant::now();
+        node.pull(&small).await.unwrap();
+        let took = started.elapsed();
+        pull.await.unwrap().unwrap();
+        cluster.assert_complete(&node).await;
+        let sent_away = node.metric("onepull_mirror_requests_sent_away_total").await;
+        println!("{version:?}: {took:?}, {sent_away} requests sent away");
+        assert!(took < SMALL_PULL && sent_away > 2, "{version:?}: {took:?}, {sent_away}");
+    }
+}
+
+/// All streams stall at once in mid-blob. One of them ends early for others, and the pull does not
+/// mind.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_pull_whose_streams_all_stall_goes_on_from_their_bytes() {
+    if skip("a_pull_whose_streams_all_stall_goes_on_from_their_bytes", NEEDS) {
+        return;
+    }
+    for version in VERSIONS {
+        let cluster = Cluster::with_layers(&WIDE).await;
+        let seed = cluster.node("seed", version, Shape::OPEN, &[]).await;
+        let node = cluster.node("node", version, SLOW, &[&seed]).await;
+        seed.pull(&cluster.by_tag()).await.unwrap();
+        seed.announced(&cluster.image).await;
+
+        let (before, egress) = (node.host.traffic().unwrap().rx, cluster.egress());
+        let pull = node.start_pull(cluster.by_tag()).await;
+        node.received(before, MID_PULL).await;
+        seed.host.cut().unwrap();
+        pull.await.unwrap().unwrap();
+        cluster.assert_complete(&node).await;
+        let egress = cluster.egress() - egress;
+        assert!(egress < cluster.image.bytes(), "{version:?}: the pull went on where it was");
+        let sent_away = node.metric("onepull_mirror_requests_sent_away_total").await;
+        println!("{version:?}: {sent_away} requests sent away");
+        assert!(sent_away > 0, "{version:?}");
     }
 }
