@@ -32,8 +32,9 @@ struct Image {
     layers: Vec<Digest>,
 }
 
-/// A lead and a node that is to follow it; the lead is told to pull and never does.
-async fn stalled_storm(layers: u8) -> (MemoryNetwork, Node, Node, Image) {
+/// A lead and a node that is to follow it; the lead is told to pull and never does. They are alone: a
+/// node that came later might be the closest to their digests, and would know nothing of them.
+async fn stalled_storm(layers: u8) -> (Node, Node, Image) {
     let network = MemoryNetwork::default();
     let (lead, node) = (Node::start(&network).await, Node::start(&network).await);
     let layers: Vec<_> = (0..layers).map(|layer| Digest::sha256(&[layer])).collect();
@@ -41,7 +42,7 @@ async fn stalled_storm(layers: u8) -> (MemoryNetwork, Node, Node, Image) {
     for layer in &layers {
         assert_eq!(lead.get_blob(layer).await.status, StatusCode::NOT_FOUND, "it leads");
     }
-    (network, lead, node, Image { manifest, layers })
+    (lead, node, Image { manifest, layers })
 }
 
 /// Makes `node` hold the manifest of an image, each of whose layers has `size` bytes.
@@ -90,10 +91,9 @@ async fn pull_behind(node: &Node, slots: &Semaphore, image: &Image) -> Duration 
 
 #[tokio::test]
 async fn an_unrelated_pull_gets_its_slots_while_all_layers_of_another_wait() {
-    let (network, _lead, node, large) = stalled_storm(4).await;
-    let holder = Node::start(&network).await;
-    let layers = [holder.hold(&noise(5000, 31)).await, holder.hold(&noise(5000, 32)).await];
-    let small = Image { manifest: image(&holder, &layers, 5000).await, layers: layers.into() };
+    let (lead, node, large) = stalled_storm(4).await;
+    let layers = [lead.hold(&noise(5000, 31)).await, lead.hold(&noise(5000, 32)).await];
+    let small = Image { manifest: image(&lead, &layers, 5000).await, layers: layers.into() };
     let slots = Semaphore::new(SLOTS);
     let storm = pull(&node, &slots, &large);
     let ((), took) = tokio::join!(storm, pull_behind(&node, &slots, &small));
@@ -121,7 +121,7 @@ async fn an_unrelated_pull_gets_its_slots_while_all_streams_of_another_stall() {
 
 #[tokio::test]
 async fn of_three_that_wait_one_makes_room_and_two_wait_on() {
-    let (_network, _lead, node, Image { manifest: image, layers }) = stalled_storm(3).await;
+    let (_lead, node, Image { manifest: image, layers }) = stalled_storm(3).await;
     node.get(&manifest(&image), &[]).await;
     let started = Instant::now();
     let ended = join_all(layers.iter().map(async |layer| {
@@ -136,7 +136,7 @@ async fn of_three_that_wait_one_makes_room_and_two_wait_on() {
 
 #[tokio::test]
 async fn who_cannot_be_asked_again_makes_room_before_its_deadline() {
-    let (_network, _lead, node, Image { layers, .. }) = stalled_storm(3).await;
+    let (_lead, node, Image { layers, .. }) = stalled_storm(3).await;
     // Nobody told this node the sizes, so an empty answer cannot be made.
     let started = Instant::now();
     let ended = join_all(layers.iter().map(async |layer| {
@@ -150,11 +150,10 @@ async fn who_cannot_be_asked_again_makes_room_before_its_deadline() {
 
 #[tokio::test]
 async fn a_small_answer_is_left_to_the_registry_rather_than_waited_for_as_the_third() {
-    let (network, lead, node, Image { layers, .. }) = stalled_storm(2).await;
+    let (lead, node, Image { layers, .. }) = stalled_storm(2).await;
     let small = Digest::sha256(b"a config that its lead never gets");
     assert_eq!(lead.get_blob(&small).await.status, StatusCode::NOT_FOUND, "it leads");
-    let holder = Node::start(&network).await;
-    let image = image(&holder, &[small], 1000).await;
+    let image = image(&lead, &[small], 1000).await;
     node.get(&manifest(&image), &[]).await;
     let waiting = join_all(layers.iter().map(|layer| node.get_blob(layer)));
     let third = async {
