@@ -21,7 +21,7 @@ mod inventory;
 mod read;
 mod tail;
 
-pub use folder::{FolderStore, FolderWriter, blob_path};
+pub use folder::{FolderSink, FolderStore, FolderWriter, blob_path};
 pub use growth::{Growing, Growth};
 pub use inventory::{Ingest, Inventory};
 pub(crate) use read::limited;

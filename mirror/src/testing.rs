@@ -4,4 +4,5 @@
 #![allow(clippy::panic, clippy::unwrap_used, reason = "test code: a panic is the report")]
 
 pub mod router;
+pub mod sink;
 pub mod store;

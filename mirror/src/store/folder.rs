@@ -21,6 +21,11 @@ use super::{
 };
 use crate::{Digest, digest::Algorithm, digest::Verifier};
 
+mod leases;
+mod sink;
+
+pub use sink::FolderSink;
+
 /// A commit between two looks makes a reader look again; this often only by a rare coincidence.
 const LOOKS: usize = 3;
 
