@@ -1,5 +1,5 @@
 //! Counts the bytes that reached containerd from the registry: all that became complete, less what
-//! the mirror delivered.
+//! the mirror delivered and the warm path wrote.
 
 use std::sync::Arc;
 
@@ -55,7 +55,7 @@ fn enter(ledger: &mut Ledger, delivery: &Delivery) {
         ledger.restarted(digest);
     }
     match bytes {
-        0 => ledger.missed(*digest, registry),
-        _ => ledger.delivered(*digest, registry, *bytes),
+        0 => ledger.missed(*digest, registry.as_deref()),
+        _ => ledger.delivered(*digest, registry.as_deref(), *bytes),
     }
 }

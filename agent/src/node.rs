@@ -74,6 +74,7 @@ pub enum StartError {
 pub struct Node {
     router: Libp2pRouter,
     metrics: Metrics,
+    deliveries: mpsc::Sender<Delivery>,
     mirror: SocketAddr,
     peer: SocketAddr,
     serving: CancellationToken,
@@ -124,7 +125,7 @@ impl Node {
             outside: Lookup::new(Arc::clone(&shared), zone, deadlines, metrics.clone()),
             deadlines,
             metrics: metrics.clone(),
-            deliveries,
+            deliveries: deliveries.clone(),
             tasks: tasks.clone(),
         });
         let upload = config.upload.map(|rate| Arc::new(Throttle::new(rate)));
@@ -135,6 +136,7 @@ impl Node {
         let node = Self {
             router,
             metrics: metrics.clone(),
+            deliveries,
             mirror: mirror_addr,
             peer: peer_addr,
             serving: CancellationToken::new(),
@@ -160,6 +162,11 @@ impl Node {
     /// The way to the other nodes.
     pub fn router(&self) -> &Libp2pRouter {
         &self.router
+    }
+
+    /// Where whoever else hands bytes to the runtime tells of them, as the mirror does.
+    pub fn deliveries(&self) -> mpsc::Sender<Delivery> {
+        self.deliveries.clone()
     }
 
     /// What it counts.

@@ -52,8 +52,8 @@ pub const DELIVERIES_WAITING: usize = 1024;
 pub struct Delivery {
     /// The blob.
     pub digest: Digest,
-    /// The registry it was asked of.
-    pub registry: String,
+    /// The registry it was asked of; `None` for what was written ahead of any pull.
+    pub registry: Option<String>,
     /// The first byte asked for. At 0 the runtime has nothing (any more).
     pub first: u64,
     /// Bytes handed over; 0 when the runtime was sent to the registry.

@@ -1,7 +1,8 @@
-//! Which bytes of a new blob came from the registry: those that our mirror did not hand over.
+//! Which bytes of a new blob came from the registry: those that we did not hand over.
 //!
-//! The mirror tells what it delivered and what it had to leave to the registry; containerd's events
-//! tell what became complete. Pure bookkeeping; the metrics are somebody else's.
+//! The mirror tells what it delivered and what it had to leave to the registry, the sink what it wrote
+//! ahead of a pull; containerd's events tell what became complete. Pure bookkeeping; the metrics are
+//! somebody else's.
 
 use std::collections::BTreeMap;
 
@@ -16,13 +17,13 @@ const REMEMBERED: usize = 4096;
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Upstream {
     /// The registry it was pulled from, as the runtime named it to the mirror; `None` when the
-    /// mirror was never asked, as with an import.
+    /// mirror was never asked, as with an import or what was written ahead of any pull.
     pub registry: Option<String>,
-    /// Bytes that did not come through our mirror.
+    /// Bytes that did not come through us.
     pub bytes: u64,
 }
 
-/// What the mirror did for blobs that are not complete yet.
+/// What we did for blobs that are not complete yet.
 #[derive(Debug, Default)]
 pub struct Ledger {
     downloads: BTreeMap<Digest, Download>,
@@ -33,7 +34,7 @@ pub struct Ledger {
 
 #[derive(Debug, Default)]
 struct Download {
-    registry: String,
+    registry: Option<String>,
     delivered: u64,
     used: u64,
 }
@@ -41,18 +42,18 @@ struct Download {
 // === impl Ledger ===
 
 impl Ledger {
-    /// The mirror handed the runtime `bytes` of a blob of `registry`.
-    pub fn delivered(&mut self, digest: Digest, registry: &str, bytes: u64) {
+    /// The runtime was handed `bytes` of a blob, of `registry` if that is known.
+    pub fn delivered(&mut self, digest: Digest, registry: Option<&str>, bytes: u64) {
         let download = self.touch(digest, registry);
         download.delivered = download.delivered.saturating_add(bytes);
     }
 
     /// The mirror left the blob, or what remains of it, to `registry`.
-    pub fn missed(&mut self, digest: Digest, registry: &str) {
+    pub fn missed(&mut self, digest: Digest, registry: Option<&str>) {
         self.touch(digest, registry);
     }
 
-    /// The runtime asks for byte 0, so it has lost what was delivered before: the attempt failed.
+    /// The runtime begins at byte 0, so it has lost what was delivered before: the attempt failed.
     pub fn restarted(&mut self, digest: &Digest) {
         if let Some(download) = self.downloads.get_mut(digest) {
             download.delivered = 0;
@@ -64,13 +65,13 @@ impl Ledger {
         match self.downloads.remove(digest) {
             Some(Download { registry, delivered, used }) => {
                 self.by_use.remove(&used);
-                Upstream { registry: Some(registry), bytes: size.saturating_sub(delivered) }
+                Upstream { registry, bytes: size.saturating_sub(delivered) }
             }
             None => Upstream { registry: None, bytes: size },
         }
     }
 
-    fn touch(&mut self, digest: Digest, registry: &str) -> &mut Download {
+    fn touch(&mut self, digest: Digest, registry: Option<&str>) -> &mut Download {
         self.uses += 1;
         if !self.downloads.contains_key(&digest)
             && self.downloads.len() >= REMEMBERED
@@ -82,8 +83,8 @@ impl Ledger {
         self.by_use.remove(&download.used);
         self.by_use.insert(self.uses, digest);
         download.used = self.uses;
-        if download.registry != registry {
-            registry.clone_into(&mut download.registry);
+        if registry.is_some() && download.registry.as_deref() != registry {
+            download.registry = registry.map(str::to_owned);
         }
         download
     }
@@ -94,6 +95,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+
+    const A: Option<&str> = Some("a.example");
+    const B: Option<&str> = Some("b.example");
 
     fn digest(number: u32) -> Digest {
         Digest::sha256(&number.to_be_bytes())
@@ -106,10 +110,10 @@ mod tests {
     #[test]
     fn what_the_mirror_did_not_deliver_came_from_the_registry() {
         let mut ledger = Ledger::default();
-        ledger.delivered(digest(1), "a.example", 60);
-        ledger.delivered(digest(1), "a.example", 30);
-        ledger.missed(digest(1), "a.example");
-        ledger.missed(digest(2), "b.example");
+        ledger.delivered(digest(1), A, 60);
+        ledger.delivered(digest(1), A, 30);
+        ledger.missed(digest(1), A);
+        ledger.missed(digest(2), B);
         assert_eq!(ledger.completed(&digest(1), 100), upstream("a.example", 10));
         assert_eq!(ledger.completed(&digest(2), 100), upstream("b.example", 100));
     }
@@ -121,9 +125,22 @@ mod tests {
     }
 
     #[test]
+    fn what_was_written_ahead_of_a_pull_did_not_come_from_its_registry() {
+        let mut ledger = Ledger::default();
+        ledger.delivered(digest(1), None, 60);
+        ledger.missed(digest(1), A);
+        ledger.delivered(digest(2), B, 10);
+        ledger.delivered(digest(2), None, 80);
+        ledger.delivered(digest(3), None, 100);
+        assert_eq!(ledger.completed(&digest(1), 100), upstream("a.example", 40));
+        assert_eq!(ledger.completed(&digest(2), 100), upstream("b.example", 10));
+        assert_eq!(ledger.completed(&digest(3), 100), Upstream { registry: None, bytes: 0 });
+    }
+
+    #[test]
     fn a_completed_blob_is_forgotten() {
         let mut ledger = Ledger::default();
-        ledger.delivered(digest(1), "a.example", 9);
+        ledger.delivered(digest(1), A, 9);
         assert_eq!(ledger.completed(&digest(1), 9), upstream("a.example", 0));
         assert_eq!(ledger.completed(&digest(1), 9), Upstream { registry: None, bytes: 9 });
         assert!(ledger.by_use.is_empty());
@@ -132,9 +149,9 @@ mod tests {
     #[test]
     fn bytes_of_a_failed_attempt_do_not_count() {
         let mut ledger = Ledger::default();
-        ledger.delivered(digest(1), "a.example", 70);
+        ledger.delivered(digest(1), A, 70);
         ledger.restarted(&digest(1));
-        ledger.delivered(digest(1), "a.example", 40);
+        ledger.delivered(digest(1), A, 40);
         assert_eq!(ledger.completed(&digest(1), 100), upstream("a.example", 60));
     }
 
@@ -142,10 +159,10 @@ mod tests {
     fn beyond_the_bound_the_least_recently_used_is_forgotten() {
         let mut ledger = Ledger::default();
         for number in 0..4096 {
-            ledger.delivered(digest(number), "a.example", 1);
+            ledger.delivered(digest(number), A, 1);
         }
-        ledger.missed(digest(0), "a.example");
-        ledger.missed(digest(9999), "a.example");
+        ledger.missed(digest(0), A);
+        ledger.missed(digest(9999), A);
         assert_eq!(ledger.completed(&digest(0), 1), upstream("a.example", 0));
         assert_eq!(ledger.completed(&digest(1), 1), Upstream { registry: None, bytes: 1 });
     }
@@ -158,7 +175,7 @@ mod tests {
             let mut ledger = Ledger::default();
             let mut delivered = BTreeMap::<u32, u64>::new();
             for (number, bytes) in pieces {
-                ledger.delivered(digest(number), "a.example", bytes);
+                ledger.delivered(digest(number), A, bytes);
                 *delivered.entry(number).or_default() += bytes;
             }
             prop_assert_eq!(ledger.by_use.len(), ledger.downloads.len());

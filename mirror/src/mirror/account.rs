@@ -77,7 +77,7 @@ impl Inner {
     }
 
     fn tell(&self, name: &Name, digest: Digest, first: u64, bytes: u64) {
-        let registry = name.registry.clone();
+        let registry = Some(name.registry.clone());
         // A full queue costs accuracy of a counter, never a request.
         let _ = self.deliveries.try_send(Delivery { digest, registry, first, bytes });
     }

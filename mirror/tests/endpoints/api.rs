@@ -75,7 +75,8 @@ async fn a_blob_and_a_manifest_come_from_a_peer_in_both_path_forms() {
     let size = bytes.len() as u64;
     assert_eq!(node.metrics.received.get_or_create(&labels).get(), size + 34);
     assert_eq!(holder.metrics.sent_to_peers.get(), 2 * size + 34);
-    let delivery = Delivery { digest, registry: "registry.example".into(), first: 0, bytes: size };
+    let delivery =
+        Delivery { digest, registry: Some("registry.example".into()), first: 0, bytes: size };
     assert_eq!(node.deliveries.recv().await, Some(delivery));
 }
 
@@ -111,7 +112,8 @@ async fn what_nobody_holds_is_left_to_the_registry() {
     let digest = onepull_mirror::Digest::sha256(b"nobody has this");
     for path in [blob(&digest), manifest(&digest)] {
         assert_eq!(node.get(&path, &[]).await.status, StatusCode::NOT_FOUND);
-        let miss = Delivery { digest, registry: "registry.example".into(), first: 0, bytes: 0 };
+        let miss =
+            Delivery { digest, registry: Some("registry.example".into()), first: 0, bytes: 0 };
         assert_eq!(node.deliveries.recv().await, Some(miss));
     }
     let label = node.metrics.of_registry("registry.example");
@@ -128,7 +130,7 @@ async fn a_miss_that_names_no_byte_tells_nothing_of_what_the_runtime_has() {
         let answer = node.get(&blob(&digest), &[("range", range)]).await;
         assert_eq!(answer.status, StatusCode::NOT_FOUND);
     }
-    let told = Delivery { digest, registry: "registry.example".into(), first: 7, bytes: 0 };
+    let told = Delivery { digest, registry: Some("registry.example".into()), first: 7, bytes: 0 };
     assert_eq!(node.deliveries.recv().await, Some(told));
     assert!(node.deliveries.is_empty());
 }
