@@ -3,7 +3,7 @@
 //! containerd owns the content; this module follows it. One background task keeps a connection,
 //! subscribes to events, lists what is there and keeps the list true; requests read blobs straight
 //! from the content folder. Only namespace `k8s.io` counts, because that is where the kubelet's
-//! images live. Nothing here writes content.
+//! images live. Only `sink.rs` writes content.
 //!
 //! What the servers tell was seen on 1.6.20 and 2.2.9:
 //!
@@ -18,6 +18,8 @@
 //! off the list when somebody asks for it.
 //!
 //! A second task, in `arrivals.rs`, watches the ingest folder, where downloads grow in order.
+//!
+//! `sink.rs` writes blobs ahead of any pull, and `runtime.rs` has CRI make images of them.
 
 mod arrival;
 mod arrivals;
@@ -36,8 +38,11 @@ mod link;
 mod listing;
 mod namespace;
 mod relist;
+mod runtime;
+mod sink;
 mod store;
 mod verdict;
+mod wire;
 
 pub use connect::dial;
 pub use error::ContainerdError;
@@ -45,4 +50,6 @@ pub use introspection::content_root;
 pub use ledger::{Ledger, Upstream};
 pub use namespace::NAMESPACE;
 pub use relist::Pace;
+pub use runtime::ContainerdRuntime;
+pub use sink::ContainerdSink;
 pub use store::ContainerdStore;

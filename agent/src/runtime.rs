@@ -4,6 +4,10 @@ use async_trait::async_trait;
 use onepull_mirror::Digest;
 use thiserror::Error;
 
+mod fake;
+
+pub use fake::FakeRuntime;
+
 /// What the warmer needs of a container runtime.
 #[async_trait]
 pub trait Runtime: Send + Sync + 'static {

@@ -86,6 +86,14 @@ impl ContainerdError {
         matches!(self, Self::NotASocket { .. } | Self::PermissionDenied { .. })
     }
 
+    /// What containerd answered, if it did.
+    pub(super) fn code(&self) -> Option<tonic::Code> {
+        match self {
+            Self::Call { source, .. } => Some(source.code()),
+            _ => None,
+        }
+    }
+
     pub(super) fn call(step: &'static str, status: tonic::Status) -> Self {
         Self::Call { step, source: Box::new(status) }
     }

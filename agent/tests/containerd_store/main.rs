@@ -27,12 +27,29 @@ use growing::{
     an_ingest_that_was_there_before_counts_once_it_grows,
     downloads_of_another_namespace_are_not_followed,
 };
+use images::it_keeps_the_promises_of_a_runtime;
 use runtime::{Node, requirements, until};
+use sink::{
+    a_blob_that_containerd_writes_is_busy, a_hung_containerd_hangs_nobody,
+    it_goes_on_after_a_restart_of_containerd_and_of_the_agent, it_keeps_the_promises_of_a_sink,
+    its_lease_says_whose_it_is, what_it_wrote_is_told_once_and_before_the_blob_is_complete,
+};
+use warm::{
+    a_pull_of_what_was_written_before_fetches_nothing,
+    a_pull_that_waits_for_a_writer_takes_its_commit,
+    a_pull_waits_for_a_writer_and_goes_on_at_its_byte,
+    an_image_stays_when_its_lease_is_released_after_its_pull,
+    an_image_that_nobody_unpacked_is_not_found,
+    wrong_bytes_that_a_pull_went_on_from_are_found_by_the_next_writer,
+};
 
 mod growing;
+mod images;
 mod ingest;
 mod runtime;
+mod sink;
 mod slow;
+mod warm;
 
 /// Each test below against each release.
 macro_rules! on_both_releases {
@@ -70,6 +87,38 @@ on_both_releases! {
     a_reader_outlives_a_restart_of_containerd
     a_slow_pull_is_followed
     a_pull_in_parallel_pieces_is_followed
+    it_keeps_the_promises_of_a_sink
+    a_blob_that_containerd_writes_is_busy
+    it_goes_on_after_a_restart_of_containerd_and_of_the_agent
+    its_lease_says_whose_it_is
+    what_it_wrote_is_told_once_and_before_the_blob_is_complete
+    a_pull_of_what_was_written_before_fetches_nothing
+    an_image_stays_when_its_lease_is_released_after_its_pull
+    a_pull_waits_for_a_writer_and_goes_on_at_its_byte
+    a_pull_that_waits_for_a_writer_takes_its_commit
+    wrong_bytes_that_a_pull_went_on_from_are_found_by_the_next_writer
+    it_keeps_the_promises_of_a_runtime
+    an_image_that_nobody_unpacked_is_not_found
+}
+
+mod a_hung_containerd {
+    use onepull_testbed::{Version, skip};
+
+    #[tokio::test]
+    async fn of_1_6_hangs_nobody() {
+        hangs_nobody("of_1_6_hangs_nobody", Version::V1_6).await;
+    }
+
+    #[tokio::test]
+    async fn of_2_2_hangs_nobody() {
+        hangs_nobody("of_2_2_hangs_nobody", Version::V2_2).await;
+    }
+
+    async fn hangs_nobody(name: &str, version: Version) {
+        if !skip(name, &crate::requirements(version)) {
+            crate::a_hung_containerd_hangs_nobody(version).await;
+        }
+    }
 }
 
 async fn it_keeps_the_promises_of_a_store(version: Version) {

@@ -1,0 +1,69 @@
+//! The sink seam over a real containerd: its content API, releases 1.6 to 2.2.
+//!
+//! A blob is written under the name that containerd's own pull of it would use. So a pull that starts
+//! meanwhile waits for us, and goes on at our byte when we let go. The rest of the agent sees such a
+//! blob as it sees any download: in the ingest folder (`arrivals.rs`).
+
+use std::path::Path;
+
+use async_trait::async_trait;
+use onepull_mirror::{
+    Digest, Sink,
+    mirror::Delivery,
+    sink::{Part, SinkError, SinkWriter},
+};
+use tokio::sync::mpsc;
+
+use super::{ContainerdError, wire::Wire};
+
+mod ending;
+mod lease;
+mod session;
+mod tally;
+mod writer;
+
+use session::Session;
+use tally::Tally;
+use writer::Writer;
+
+/// Writes into containerd's namespace `k8s.io`, under one lease for each image.
+///
+/// Nothing is remembered here: names and leases follow from the digests, so a restarted agent goes on
+/// where it was.
+#[derive(Debug)]
+pub struct ContainerdSink {
+    wire: Wire,
+    deliveries: mpsc::Sender<Delivery>,
+}
+
+// === impl ContainerdSink ===
+
+impl ContainerdSink {
+    /// Writes into the containerd that listens on `socket`, from when it is first needed. What it
+    /// wrote is told to `deliveries`, as the mirror tells of what it delivered, so that it does not
+    /// count as the registry's.
+    pub fn new(socket: &Path, deliveries: mpsc::Sender<Delivery>) -> Self {
+        Self { wire: Wire::new(socket), deliveries }
+    }
+
+    async fn begin(&self, blob: &Part) -> Result<Session, ContainerdError> {
+        let channel = self.wire.channel().await?;
+        let lease = lease::ensure(channel.clone(), &blob.image).await?;
+        let tally = Tally::new(self.deliveries.clone(), blob.digest);
+        Session::begin(channel, blob, &lease, tally).await
+    }
+}
+
+#[async_trait]
+impl Sink for ContainerdSink {
+    async fn open(&self, blob: &Part) -> Result<Box<dyn SinkWriter>, SinkError> {
+        let begun = self.begin(blob).await;
+        let session = begun.map_err(|error| ending::unopened(blob.digest, error))?;
+        Ok(Box::new(Writer::new(blob.digest, session)))
+    }
+
+    async fn release(&self, image: &Digest) -> Result<(), SinkError> {
+        let ended = async { lease::end(self.wire.channel().await?, image).await };
+        ended.await.map_err(|error| ending::refused(*image, error))
+    }
+}

@@ -1,0 +1,83 @@
+//! A runtime in memory, for tests and for nodes without containerd.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    sync::{Mutex, MutexGuard, PoisonError},
+};
+
+use async_trait::async_trait;
+use onepull_mirror::Digest;
+
+use super::{Runtime, RuntimeError};
+
+/// Pulls succeed at once, except where a failure was scripted.
+#[derive(Debug, Default)]
+pub struct FakeRuntime {
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    names: BTreeMap<String, Digest>,
+    failures: VecDeque<String>,
+    pulls: Vec<String>,
+}
+
+// === impl FakeRuntime ===
+
+impl FakeRuntime {
+    /// Lets the next pull that has no failure of its own yet fail for this reason.
+    pub fn fail_pull(&self, reason: impl Into<String>) {
+        self.lock().failures.push_back(reason.into());
+    }
+
+    /// Every pull so far, also those that failed: `repository@digest`.
+    pub fn pulls(&self) -> Vec<String> {
+        self.lock().pulls.clone()
+    }
+
+    /// Everything that is listed, by name.
+    pub fn names(&self) -> BTreeMap<String, Digest> {
+        self.lock().names.clone()
+    }
+
+    /// Forgets a name, as when somebody removes the image.
+    pub fn remove(&self, name: &str) {
+        self.lock().names.remove(name);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Every critical section leaves the state whole, even if a panic poisoned the lock.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[async_trait]
+impl Runtime for FakeRuntime {
+    async fn pull(&self, repository: &str, digest: &Digest) -> Result<(), RuntimeError> {
+        let image = format!("{repository}@{digest}");
+        let mut state = self.lock();
+        state.pulls.push(image.clone());
+        if let Some(reason) = state.failures.pop_front() {
+            return Err(RuntimeError::Pull { image, reason });
+        }
+        state.names.insert(image, *digest);
+        Ok(())
+    }
+
+    async fn find(&self, name: &str) -> Result<Option<Digest>, RuntimeError> {
+        Ok(self.lock().names.get(name).copied())
+    }
+
+    async fn tag(&self, name: &str, digest: &Digest) -> Result<(), RuntimeError> {
+        let mut state = self.lock();
+        let repository = name.rsplit_once(':').map_or(name, |(repository, _)| repository);
+        let pulled = format!("{repository}@{digest}");
+        if !state.names.contains_key(&pulled) {
+            let reason = format!("{pulled} was never pulled");
+            return Err(RuntimeError::Unavailable { step: "name an image", reason });
+        }
+        state.names.insert(name.to_owned(), *digest);
+        Ok(())
+    }
+}

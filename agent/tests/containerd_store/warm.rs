@@ -1,0 +1,214 @@
+//! What containerd's pulls make of blobs that were written ahead of them.
+
+use std::{future::Future, sync::Arc};
+
+use bytes::Bytes;
+use containerd_client::{
+    services::v1::{CreateImageRequest, Image, images_client::ImagesClient},
+    types::Descriptor,
+};
+use onepull_agent::{
+    containerd::{ContainerdRuntime, NAMESPACE},
+    runtime::{Runtime, RuntimeError},
+};
+use onepull_mirror::{
+    Digest, Sink, Store,
+    sink::{Part, Role, SinkError},
+    testing::sink::SinkFixture,
+};
+use onepull_testbed::{
+    Layout, Registry, Requirement, Version,
+    containerd::Options,
+    layout::{Blob, Compression, Spec},
+    registry::{self, Access},
+    skip,
+};
+use tokio::time::timeout;
+
+use crate::{
+    plain_http,
+    runtime::{LIMIT, until, within},
+    sink::Warm,
+};
+
+/// Of these layers; a pull that waits shows that it has begun by fetching the second.
+const LAYERS: [u64; 2] = [3 << 20, 200_000];
+
+/// An image in a registry, and a node that has nothing of it.
+struct Stage {
+    warm: Warm,
+    registry: Registry,
+    layout: Layout,
+    runtime: Arc<ContainerdRuntime>,
+    _folder: tempfile::TempDir,
+}
+
+impl Stage {
+    async fn set(version: Version) -> Option<Self> {
+        if skip("a pull of what was written before", &[Requirement::Registry]) {
+            return None;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let spec = Spec { layers: LAYERS.to_vec(), seed: 9, compression: Compression::Gzip };
+        let layout = Layout::generate(&folder.path().join("image"), &spec).unwrap();
+        let registry = Registry::start(registry::Options::default()).await.unwrap();
+        registry.push(&layout, "team/app", "v1").await.unwrap();
+        plain_http(folder.path(), &registry.name());
+        let hosts_dir = Some(folder.path().to_owned());
+        let warm = Warm::start(version, Options { hosts_dir, ..Default::default() }).await;
+        let runtime = Arc::new(ContainerdRuntime::new(&warm.node.containerd.socket()));
+        Some(Self { warm, registry, layout, runtime, _folder: folder })
+    }
+
+    fn image(&self) -> Digest {
+        self.layout.manifest_digest().to_string().parse().unwrap()
+    }
+
+    fn repository(&self) -> String {
+        format!("{}/team/app", self.registry.name())
+    }
+
+    fn parts(&self) -> Vec<(Part, Bytes)> {
+        let roles =
+            [Role::Manifest, Role::Config].into_iter().chain(std::iter::repeat(Role::Layer));
+        self.layout.blobs().iter().zip(roles).map(|(blob, role)| self.part(blob, role)).collect()
+    }
+
+    fn part(&self, blob: &Blob, role: Role) -> (Part, Bytes) {
+        let digest = blob.digest.to_string().parse().unwrap();
+        let bytes = std::fs::read(self.layout.blob(&blob.digest)).unwrap();
+        (Part { image: self.image(), role, digest, size: blob.size }, bytes.into())
+    }
+
+    fn pull(&self) -> impl Future<Output = Result<(), RuntimeError>> + Send + use<> {
+        let (runtime, repository, image) =
+            (Arc::clone(&self.runtime), self.repository(), self.image());
+        async move { timeout(LIMIT, runtime.pull(&repository, &image)).await.unwrap() }
+    }
+
+    /// What the registry was asked of a blob by containerd.
+    fn asked_for(&self, part: &Part) -> Vec<Access> {
+        let digest = part.digest.to_string();
+        let asked = self.registry.requests().unwrap().into_iter();
+        asked.filter(|asked| asked.method == "GET" && asked.target.contains(&digest)).collect()
+    }
+
+    async fn is_here(&self, part: &Part) -> bool {
+        self.warm.node.store.open(&part.digest, 0).await.is_ok()
+    }
+}
+
+pub(crate) async fn a_pull_of_what_was_written_before_fetches_nothing(version: Version) {
+    let Some(mut stage) = Stage::set(version).await else { return };
+    let parts = stage.parts();
+    for (part, bytes) in parts.iter().cloned().rev() {
+        stage.warm.put(&part, bytes).await;
+    }
+    stage.pull().await.unwrap();
+    for (part, _) in &parts {
+        assert_eq!(stage.asked_for(part), [], "a {:?}", part.role);
+    }
+    let by_digest = format!("{}@{}", stage.repository(), stage.image());
+    let by_tag = format!("{}:v1", stage.repository());
+    assert_eq!(stage.runtime.find(&by_digest).await.unwrap(), Some(stage.image()));
+    assert_eq!(stage.runtime.find(&by_tag).await.unwrap(), None);
+    stage.runtime.tag(&by_tag, &stage.image()).await.unwrap();
+    assert_eq!(stage.runtime.find(&by_tag).await.unwrap(), Some(stage.image()));
+    let mut written = 0;
+    while let Ok(delivery) = stage.warm.deliveries.try_recv() {
+        written += delivery.bytes;
+    }
+    assert_eq!(written, stage.layout.bytes());
+}
+
+pub(crate) async fn an_image_stays_when_its_lease_is_released_after_its_pull(version: Version) {
+    let Some(stage) = Stage::set(version).await else { return };
+    let parts = stage.parts();
+    for (part, bytes) in parts.iter().cloned() {
+        stage.warm.put(&part, bytes).await;
+    }
+    stage.pull().await.unwrap();
+    stage.warm.sink.release(&stage.image()).await.unwrap();
+    stage.warm.collect_garbage().await;
+    for (part, _) in &parts {
+        assert!(stage.is_here(part).await, "a {:?}", part.role);
+    }
+    let by_digest = format!("{}@{}", stage.repository(), stage.image());
+    assert_eq!(stage.runtime.find(&by_digest).await.unwrap(), Some(stage.image()));
+}
+
+pub(crate) async fn a_pull_waits_for_a_writer_and_goes_on_at_its_byte(version: Version) {
+    let Some(stage) = Stage::set(version).await else { return };
+    let (large, bytes) = stage.parts().swap_remove(2);
+    let (small, _) = stage.parts().swap_remove(3);
+    let mut writer = stage.warm.open(&large).await;
+    writer.append(bytes.slice(..1_000_000)).await.unwrap();
+    let pull = stage.warm.node.tasks.spawn(stage.pull());
+    until("the pull fetches the other layer", async || !stage.asked_for(&small).is_empty()).await;
+    writer.append(bytes.slice(1_000_000..2_000_000)).await.unwrap();
+    assert!(!pull.is_finished());
+    assert_eq!(stage.asked_for(&large), [], "it waits for us");
+    writer.close().await;
+    pull.await.unwrap().unwrap();
+    let [asked] = <[Access; 1]>::try_from(stage.asked_for(&large)).unwrap();
+    assert_eq!((asked.status, asked.bytes), (206, large.size - 2_000_000));
+}
+
+pub(crate) async fn a_pull_that_waits_for_a_writer_takes_its_commit(version: Version) {
+    let Some(stage) = Stage::set(version).await else { return };
+    let (large, bytes) = stage.parts().swap_remove(2);
+    let (small, _) = stage.parts().swap_remove(3);
+    let mut writer = stage.warm.open(&large).await;
+    writer.append(bytes.slice(..1_000_000)).await.unwrap();
+    let pull = stage.warm.node.tasks.spawn(stage.pull());
+    until("the pull fetches the other layer", async || !stage.asked_for(&small).is_empty()).await;
+    writer.append(bytes.slice(1_000_000..)).await.unwrap();
+    writer.commit().await.unwrap();
+    pull.await.unwrap().unwrap();
+    assert_eq!(stage.asked_for(&large), []);
+}
+
+/// Wrong bytes that a pull went on from fail it, and each later one, until our writer comes again.
+pub(crate) async fn wrong_bytes_that_a_pull_went_on_from_are_found_by_the_next_writer(
+    version: Version,
+) {
+    let Some(stage) = Stage::set(version).await else { return };
+    let (large, _) = stage.parts().swap_remove(2);
+    let mut writer = stage.warm.open(&large).await;
+    writer.append(vec![0; 1_000_000].into()).await.unwrap();
+    writer.close().await;
+    for _ in 0..2 {
+        let failed = stage.pull().await;
+        assert!(matches!(failed, Err(RuntimeError::Pull { .. })), "{failed:?}");
+    }
+    let writer = stage.warm.open(&large).await;
+    assert_eq!(writer.at(), large.size);
+    let committed = writer.commit().await;
+    assert!(matches!(committed, Err(SinkError::Mismatch(_))), "{committed:?}");
+    stage.pull().await.unwrap();
+}
+
+/// As `ctr image import --no-unpack` leaves it: CRI lists it, and yet a pod would have to wait.
+pub(crate) async fn an_image_that_nobody_unpacked_is_not_found(version: Version) {
+    let Some(stage) = Stage::set(version).await else { return };
+    for (part, bytes) in stage.parts() {
+        stage.warm.put(&part, bytes).await;
+    }
+    let manifest = stage.layout.blobs().swap_remove(0);
+    let target = Descriptor {
+        media_type: manifest.media_type.to_string(),
+        digest: manifest.digest.to_string(),
+        size: manifest.size.try_into().unwrap(),
+        ..Default::default()
+    };
+    let name = format!("{}@{}", stage.repository(), stage.image());
+    let image = Image { name: name.clone(), target: Some(target), ..Default::default() };
+    let create = CreateImageRequest { image: Some(image), ..Default::default() };
+    let mut images = ImagesClient::new(stage.warm.node.containerd.channel().await.unwrap());
+    images.create(within(NAMESPACE, create)).await.unwrap();
+    let mut cri = stage.warm.node.containerd.cri().await.unwrap();
+    until("CRI lists it", async || cri.image_status(&name).await.unwrap().is_some()).await;
+    assert_eq!(stage.runtime.find(&name).await.unwrap(), None);
+    stage.pull().await.unwrap();
+    assert_eq!(stage.runtime.find(&name).await.unwrap(), Some(stage.image()));
+}
