@@ -59,3 +59,48 @@ fn enter(ledger: &mut Ledger, delivery: &Delivery) {
         _ => ledger.delivered(*digest, registry.as_deref(), *bytes),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use onepull_mirror::{Digest, store::FolderStore};
+    use prometheus_client::registry::Registry;
+    use tokio::{
+        task::yield_now,
+        time::{Duration, timeout},
+    };
+
+    use super::*;
+
+    async fn write(store: &FolderStore, bytes: &[u8]) {
+        let mut writer = store.write(Digest::sha256(bytes)).await.unwrap();
+        writer.append(bytes).await.unwrap();
+        writer.commit().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_was_written_ahead_of_a_pull_is_not_the_registrys() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Arc::new(FolderStore::open_or_create(folder.path()).unwrap());
+        let metrics = Metrics::register(&mut Registry::default());
+        let (told, deliveries) = mpsc::channel(1);
+        let label = metrics.of_registry(UNKNOWN);
+        let counted = || metrics.upstream.get_or_create(&label).get();
+        let happens = async {
+            // The account watches from its first step on.
+            yield_now().await;
+            let digest = Digest::sha256(b"ours");
+            told.send(Delivery { digest, registry: None, first: 0, bytes: 4 }).await.unwrap();
+            write(&store, b"ours").await;
+            write(&store, b"imported").await;
+            while counted() < 8 {
+                yield_now().await;
+            }
+        };
+        tokio::select! {
+            biased;
+            () = account(store.clone(), deliveries, metrics.clone()) => panic!("it goes on"),
+            done = timeout(Duration::from_secs(30), happens) => done.unwrap(),
+        }
+        assert_eq!(counted(), 8);
+    }
+}

@@ -18,6 +18,7 @@ use super::{ContainerdError, wire::Wire};
 
 mod ending;
 mod lease;
+mod name;
 mod session;
 mod tally;
 mod writer;
@@ -47,10 +48,20 @@ impl ContainerdSink {
     }
 
     async fn begin(&self, blob: &Part) -> Result<Session, ContainerdError> {
+        let session = self.session(blob).await?;
+        if session.at() <= blob.size {
+            return Ok(session);
+        }
+        // Nothing that is longer can become this blob.
+        session.abort().await?;
+        self.session(blob).await
+    }
+
+    async fn session(&self, blob: &Part) -> Result<Session, ContainerdError> {
         let channel = self.wire.channel().await?;
         let lease = lease::ensure(channel.clone(), &blob.image).await?;
         let tally = Tally::new(self.deliveries.clone(), blob.digest);
-        Session::begin(channel, blob, &lease, tally).await
+        Session::begin(channel, blob, lease, tally).await
     }
 }
 

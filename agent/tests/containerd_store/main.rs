@@ -35,6 +35,8 @@ use sink::{
     its_lease_says_whose_it_is, what_it_wrote_is_told_once_and_before_the_blob_is_complete,
 };
 use warm::{
+    a_lease_keeps_layers_that_containerd_discards,
+    a_pull_in_parallel_pieces_goes_on_at_its_byte_too,
     a_pull_of_what_was_written_before_fetches_nothing,
     a_pull_that_waits_for_a_writer_takes_its_commit,
     a_pull_waits_for_a_writer_and_goes_on_at_its_byte,
@@ -99,6 +101,8 @@ on_both_releases! {
     wrong_bytes_that_a_pull_went_on_from_are_found_by_the_next_writer
     it_keeps_the_promises_of_a_runtime
     an_image_that_nobody_unpacked_is_not_found
+    a_lease_keeps_layers_that_containerd_discards
+    a_pull_in_parallel_pieces_goes_on_at_its_byte_too
 }
 
 mod a_hung_containerd {

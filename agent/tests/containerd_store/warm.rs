@@ -45,6 +45,10 @@ struct Stage {
 
 impl Stage {
     async fn set(version: Version) -> Option<Self> {
+        Self::with(version, Options::default()).await
+    }
+
+    async fn with(version: Version, options: Options<'_>) -> Option<Self> {
         if skip("a pull of what was written before", &[Requirement::Registry]) {
             return None;
         }
@@ -55,7 +59,7 @@ impl Stage {
         registry.push(&layout, "team/app", "v1").await.unwrap();
         plain_http(folder.path(), &registry.name());
         let hosts_dir = Some(folder.path().to_owned());
-        let warm = Warm::start(version, Options { hosts_dir, ..Default::default() }).await;
+        let warm = Warm::start(version, Options { hosts_dir, ..options }).await;
         let runtime = Arc::new(ContainerdRuntime::new(&warm.node.containerd.socket()));
         Some(Self { warm, registry, layout, runtime, _folder: folder })
     }
@@ -137,8 +141,45 @@ pub(crate) async fn an_image_stays_when_its_lease_is_released_after_its_pull(ver
     assert_eq!(stage.runtime.find(&by_digest).await.unwrap(), Some(stage.image()));
 }
 
+pub(crate) async fn a_lease_keeps_layers_that_containerd_discards(version: Version) {
+    let options = Options { discard_unpacked_layers: true, ..Default::default() };
+    let Some(stage) = Stage::with(version, options).await else { return };
+    let parts = stage.parts();
+    for (part, bytes) in parts.iter().cloned() {
+        stage.warm.put(&part, bytes).await;
+    }
+    stage.pull().await.unwrap();
+    for kept in [true, false] {
+        if !kept {
+            stage.warm.sink.release(&stage.image()).await.unwrap();
+        }
+        stage.warm.collect_garbage().await;
+        for (part, _) in parts.iter().filter(|(part, _)| part.role == Role::Layer) {
+            assert_eq!(stage.is_here(part).await, kept);
+        }
+    }
+    let by_digest = format!("{}@{}", stage.repository(), stage.image());
+    assert_eq!(stage.runtime.find(&by_digest).await.unwrap(), Some(stage.image()));
+}
+
 pub(crate) async fn a_pull_waits_for_a_writer_and_goes_on_at_its_byte(version: Version) {
     let Some(stage) = Stage::set(version).await else { return };
+    let (asked, rest) = hand_over(&stage).await;
+    let [asked] = <[Access; 1]>::try_from(asked).unwrap();
+    assert_eq!((asked.status, asked.bytes), (206, rest));
+}
+
+pub(crate) async fn a_pull_in_parallel_pieces_goes_on_at_its_byte_too(version: Version) {
+    let options = Options { parallel_fetch: Some(256 << 10), ..Default::default() };
+    let Some(stage) = Stage::with(version, options).await else { return };
+    let (asked, rest) = hand_over(&stage).await;
+    // Each piece is asked for to the blob's end, and hung up on after its own.
+    assert!(asked.iter().all(|asked| asked.status == 206 && asked.bytes <= rest), "{asked:?}");
+}
+
+/// Writes a part of a layer, lets a pull wait for it, and hands it over. Returns what the pull asked the
+/// registry for, and how much was left.
+async fn hand_over(stage: &Stage) -> (Vec<Access>, u64) {
     let (large, bytes) = stage.parts().swap_remove(2);
     let (small, _) = stage.parts().swap_remove(3);
     let mut writer = stage.warm.open(&large).await;
@@ -150,8 +191,7 @@ pub(crate) async fn a_pull_waits_for_a_writer_and_goes_on_at_its_byte(version: V
     assert_eq!(stage.asked_for(&large), [], "it waits for us");
     writer.close().await;
     pull.await.unwrap().unwrap();
-    let [asked] = <[Access; 1]>::try_from(stage.asked_for(&large)).unwrap();
-    assert_eq!((asked.status, asked.bytes), (206, large.size - 2_000_000));
+    (stage.asked_for(&large), large.size - 2_000_000)
 }
 
 pub(crate) async fn a_pull_that_waits_for_a_writer_takes_its_commit(version: Version) {

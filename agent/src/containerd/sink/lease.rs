@@ -24,15 +24,20 @@ const DEADLINE: Duration = Duration::from_secs(5);
 const LABEL: &str = "onepull.dev/keeps-image";
 
 /// Makes the lease of an image unless it is there, from an earlier run perhaps. Returns its name.
-pub(super) async fn ensure(channel: Channel, image: &Digest) -> Result<String, ContainerdError> {
+pub(super) async fn ensure(
+    channel: Channel,
+    image: &Digest,
+) -> Result<MetadataValue<Ascii>, ContainerdError> {
     const STEP: &str = "make a lease";
     let id = id(image);
+    let no_header = |_| ContainerdError::call(STEP, Status::invalid_argument(id.clone()));
+    let name = id.parse().map_err(no_header)?;
     let labels = [(LABEL.to_owned(), image.to_string())].into();
     let request = CreateRequest { id: id.clone(), labels };
     let mut client = LeasesClient::new(channel);
     match answer(STEP, DEADLINE, client.create(in_namespace(request))).await {
         Err(error) if error.code() != Some(Code::AlreadyExists) => Err(error),
-        _ => Ok(id),
+        _ => Ok(name),
     }
 }
 
@@ -47,11 +52,9 @@ pub(super) async fn end(channel: Channel, image: &Digest) -> Result<(), Containe
 }
 
 /// Has what a request makes kept by a lease.
-pub(super) fn under<T>(lease: &str, mut request: Request<T>) -> Result<Request<T>, Status> {
-    let value: MetadataValue<Ascii> =
-        lease.parse().map_err(|_| Status::invalid_argument("the lease's name is no header"))?;
-    request.metadata_mut().insert("containerd-lease", value);
-    Ok(request)
+pub(super) fn under<T>(lease: MetadataValue<Ascii>, mut request: Request<T>) -> Request<T> {
+    request.metadata_mut().insert("containerd-lease", lease);
+    request
 }
 
 fn id(image: &Digest) -> String {

@@ -11,13 +11,17 @@ use containerd_client::{
         AbortRequest, WriteAction, WriteContentRequest, WriteContentResponse,
         content_client::ContentClient,
     },
-    tonic::{Code, Status, Streaming, transport::Channel},
+    tonic::{
+        Code, Status, Streaming,
+        metadata::{Ascii, MetadataValue},
+        transport::Channel,
+    },
 };
 use futures::channel::mpsc;
-use onepull_mirror::sink::{Part, Role};
+use onepull_mirror::sink::Part;
 use tokio::time::timeout;
 
-use super::{lease, tally::Tally};
+use super::{lease, name::name, tally::Tally};
 use crate::containerd::{
     ContainerdError,
     namespace::{answer, in_namespace},
@@ -76,14 +80,11 @@ impl Session {
     pub(super) async fn begin(
         channel: Channel,
         blob: &Part,
-        lease: &str,
+        lease: MetadataValue<Ascii>,
         tally: Tally,
     ) -> Result<Self, ContainerdError> {
         const OPENING: &str = "open a blob for writing";
-        let invalid = |status| ContainerdError::call(OPENING, status);
-        let total = i64::try_from(blob.size)
-            .map_err(|_| invalid(Status::invalid_argument("no blob is that large")))?;
-        let (name, expected) = (name(blob), blob.digest.to_string());
+        let (name, expected, total) = (name(blob), blob.digest.to_string(), signed(blob.size));
         let (mut requests, receiver) = mpsc::channel(AHEAD);
         let first = WriteContentRequest {
             action: WriteAction::Stat.into(),
@@ -95,7 +96,7 @@ impl Session {
         // The channel is empty.
         let _ = requests.try_send(first);
         let mut client = ContentClient::new(channel);
-        let request = lease::under(lease, in_namespace(receiver)).map_err(invalid)?;
+        let request = lease::under(lease, in_namespace(receiver));
         let deadline = OPEN + Duration::from_secs(blob.size / REHASH);
         let answers = answer(OPENING, deadline, client.write(request)).await?;
         let unanswered = 1;
@@ -120,7 +121,7 @@ impl Session {
             }
             let piece = bytes.split_to(PIECE.min(bytes.len()));
             let after = self.at + piece.len() as u64;
-            let request = self.message(WriteAction::Write, piece.to_vec())?;
+            let request = self.message(WriteAction::Write, piece.to_vec());
             self.send(WRITING, request).await?;
             self.at = after;
         }
@@ -133,7 +134,7 @@ impl Session {
         const COMMITTING: &str = "complete a blob";
         self.settle(COMMITTING).await?;
         self.tally.tell();
-        let mut request = self.message(WriteAction::Commit, Vec::new())?;
+        let mut request = self.message(WriteAction::Commit, Vec::new());
         request.expected.clone_from(&self.expected);
         self.send(COMMITTING, request).await?;
         self.answer(COMMITTING, COMMIT).await.map(drop)
@@ -163,17 +164,10 @@ impl Session {
         }
     }
 
-    fn message(
-        &self,
-        action: WriteAction,
-        data: Vec<u8>,
-    ) -> Result<WriteContentRequest, ContainerdError> {
-        let offset = i64::try_from(self.at).map_err(|_| {
-            ContainerdError::call("go on at that byte", Status::out_of_range("no such byte"))
-        })?;
-        let (r#ref, total) = (self.name.clone(), self.total);
+    fn message(&self, action: WriteAction, data: Vec<u8>) -> WriteContentRequest {
+        let (r#ref, total, offset) = (self.name.clone(), self.total, signed(self.at));
         let action = action.into();
-        Ok(WriteContentRequest { action, r#ref, total, offset, data, ..Default::default() })
+        WriteContentRequest { action, r#ref, total, offset, data, ..Default::default() }
     }
 
     async fn send(
@@ -221,13 +215,7 @@ impl Session {
     }
 }
 
-/// The name that containerd's own pull of the blob would use.
-fn name(blob: &Part) -> String {
-    let role = match blob.role {
-        Role::Index => "index",
-        Role::Manifest => "manifest",
-        Role::Config => "config",
-        Role::Layer => "layer",
-    };
-    format!("{role}-{}", blob.digest)
+/// As containerd writes sizes and offsets, none of which is past the end of these numbers.
+fn signed(bytes: u64) -> i64 {
+    i64::try_from(bytes).unwrap_or(i64::MAX)
 }

@@ -115,7 +115,9 @@ impl Shared {
         }
         let left = match books.unfinished.insert(blob.digest, Slot::Taken) {
             Some(Slot::Taken) => return Err(SinkError::Busy(blob.digest)),
-            Some(Slot::Left(left)) => Some(left).filter(|left| left.ingest.is_current()),
+            Some(Slot::Left(left)) => {
+                Some(left).filter(|left| left.ingest.is_current() && left.written() <= blob.size)
+            }
             None => None,
         };
         if left.is_none() && self.store.inventory.growing(&blob.digest).is_some() {

@@ -14,6 +14,7 @@ pub(super) async fn conforms(fixture: &dyn SinkFixture) {
     a_complete_blob_is_complete(fixture).await;
     wrong_bytes_never_become_a_blob(fixture).await;
     missing_bytes_never_become_a_blob(fixture).await;
+    more_bytes_than_the_blob_has_start_again(fixture).await;
     what_was_aborted_starts_again(fixture).await;
 }
 
@@ -68,6 +69,17 @@ async fn gone_after_commit(fixture: &dyn SinkFixture, writer: Box<dyn SinkWriter
     assert_eq!(next.at(), 0, "the wrong bytes are gone");
     next.abort().await.unwrap();
     assert!(!is_here(fixture, &part.digest).await);
+}
+
+async fn more_bytes_than_the_blob_has_start_again(fixture: &dyn SinkFixture) {
+    let (bytes, part) = blob(1000, 25);
+    let part = Part { size: 999, ..part };
+    let mut writer = open(fixture, &part).await;
+    append(&mut *writer, bytes).await;
+    writer.close().await;
+    let writer = open(fixture, &part).await;
+    assert_eq!(writer.at(), 0);
+    writer.abort().await.unwrap();
 }
 
 async fn what_was_aborted_starts_again(fixture: &dyn SinkFixture) {
