@@ -61,6 +61,8 @@ pub(crate) struct Want {
     pub(crate) size: Option<u64>,
     /// Whether the runtime keeps all that comes in this node's store.
     pub(crate) kept: bool,
+    /// Whether this node may go to the registry for it.
+    pub(crate) may_lead: bool,
     /// The upstream registry, for the counters.
     pub(crate) registry: String,
 }

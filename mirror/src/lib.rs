@@ -8,6 +8,7 @@
 pub mod announce;
 pub mod claim;
 pub mod deadlines;
+pub mod declared;
 pub mod digest;
 mod fetch;
 pub mod manifest;
@@ -27,8 +28,10 @@ pub mod store;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;
 pub mod throttle;
+pub mod warm;
 
 pub use deadlines::Deadlines;
+pub use declared::Declared;
 pub use digest::Digest;
 pub use metrics::Metrics;
 pub use mirror::Mirror;
@@ -38,3 +41,4 @@ pub use router::{Peer, Router};
 pub use sink::Sink;
 pub use store::Store;
 pub use throttle::Throttle;
+pub use warm::Warm;

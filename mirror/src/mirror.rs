@@ -6,9 +6,10 @@
 
 use std::sync::Arc;
 
+use bytes::Bytes;
 use http::{Method, Request, Response, header};
 use tokio::{
-    sync::mpsc,
+    sync::{broadcast, mpsc},
     time::{Duration, Instant, timeout},
 };
 use tokio_util::task::TaskTracker;
@@ -17,6 +18,7 @@ use tracing::debug;
 use crate::{
     Digest, Participant, Store,
     deadlines::Deadlines,
+    declared::Declared,
     fetch::Fetcher,
     manifest::Manifest,
     metrics::{Metrics, Origin},
@@ -25,6 +27,7 @@ use crate::{
     request::{Name, PROBE_REPOSITORY, Reference, Route},
     response::{self, Body, Refusal},
     sources::{Claims, Lookup},
+    warm::Warm,
 };
 
 mod account;
@@ -46,6 +49,10 @@ const LEFT: usize = 1024;
 /// Deliveries that may wait to be accounted for. When the reader is slower than that, some bytes of
 /// peers will count as the registry's.
 pub const DELIVERIES_WAITING: usize = 1024;
+
+/// Manifests asked for that may wait to be noticed. Who is slower than that misses the start of a
+/// pull among hundreds.
+const ASKED_WAITING: usize = 256;
 
 /// What the runtime got for a digest, for the account of bytes from the registry.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -85,10 +92,10 @@ pub struct Parts {
 #[derive(Clone)]
 pub struct Mirror(Arc<Inner>);
 
-struct Inner {
+pub(crate) struct Inner {
     store: Arc<dyn Store>,
-    fetcher: Fetcher,
-    first_byte: Duration,
+    pub(crate) fetcher: Fetcher,
+    pub(crate) first_byte: Duration,
     metrics: Metrics,
     left_to_registry: Recent<Digest, ()>,
     participant: Arc<Participant>,
@@ -96,7 +103,9 @@ struct Inner {
     /// How often a blob's request was answered with nothing, lately.
     turns: Recent<Digest, u32>,
     parking: Parking,
-    deliveries: mpsc::Sender<Delivery>,
+    pub(crate) deliveries: mpsc::Sender<Delivery>,
+    pub(crate) asked: broadcast::Sender<Digest>,
+    pub(crate) declared: Declared,
     tasks: TaskTracker,
 }
 
@@ -121,8 +130,15 @@ impl Mirror {
             turns: Recent::new(turn::REMEMBERED, turn::TURNS),
             parking: Parking::new(deadlines.crowded),
             deliveries,
+            asked: broadcast::Sender::new(ASKED_WAITING),
+            declared: Declared::default(),
             tasks,
         }))
+    }
+
+    /// The same way to peers, for who writes into the runtime's store ahead of it.
+    pub fn warm(&self) -> Warm {
+        Warm::new(Arc::clone(&self.0))
     }
 
     /// Answers one request.
@@ -151,7 +167,7 @@ impl Mirror {
     }
 
     /// A manifest by digest. A HEAD comes before the registry checked any credential, so it is left
-    /// to the registry.
+    /// to the registry, but for images that this node was told to hold.
     async fn manifest(
         &self,
         name: &Name,
@@ -163,16 +179,11 @@ impl Mirror {
         }
         let Reference::Digest(digest) = *reference else { return Err(Refusal::Tag) };
         if head {
-            return Err(Refusal::Undeclared(digest));
+            return self.manifest_head(name, digest).await;
         }
-        let search = Box::pin(async {
-            let (bytes, origin) = match self.0.local_manifest(&digest).await {
-                Some(bytes) => (bytes, Origin::local),
-                None => (self.0.peer_manifest(name, digest).await?, Origin::peer),
-            };
-            let manifest = Manifest::parse(&bytes)?;
-            Some((bytes, origin, manifest))
-        });
+        // Nobody who listens is nobody who is in the way.
+        let _ = self.0.asked.send(digest);
+        let search = Box::pin(self.0.find_manifest(name, digest, name.by_containerd));
         let search = self.0.manifest_in_turn(name, search);
         let found = self.0.in_time(name, digest, Some(0), search).await;
         let (bytes, origin, manifest) = found.ok_or(Refusal::Manifest(digest))?;
@@ -182,6 +193,18 @@ impl Mirror {
         self.0.hit(name, origin);
         self.0.sent(name, digest, origin, 0, bytes.len() as u64);
         Ok(response::manifest(&digest, &manifest.media_type, bytes))
+    }
+
+    /// It waits for nobody who is still to fetch it: the GET that follows does.
+    async fn manifest_head(&self, name: &Name, digest: Digest) -> Result<Response<Body>, Refusal> {
+        if !self.0.declared.contains(&digest) {
+            return Err(Refusal::Undeclared(digest));
+        }
+        let search = self.0.find_manifest(name, digest, false);
+        let found = self.0.in_time(name, digest, None, search).await;
+        let (bytes, origin, manifest) = found.ok_or(Refusal::Manifest(digest))?;
+        self.0.hit(name, origin);
+        Ok(response::manifest_head(&digest, &manifest.media_type, bytes.len()))
     }
 
     async fn blob_head(&self, name: &Name, digest: Digest) -> Result<Response<Body>, Refusal> {
@@ -224,6 +247,21 @@ impl Mirror {
 // === impl Inner ===
 
 impl Inner {
+    /// A manifest of this node or its peers, where it came from, and what it says.
+    async fn find_manifest(
+        &self,
+        name: &Name,
+        digest: Digest,
+        kept: bool,
+    ) -> Option<(Bytes, Origin, Manifest)> {
+        let (bytes, origin) = match self.local_manifest(&digest).await {
+            Some(bytes) => (bytes, Origin::local),
+            None => (self.peer_manifest(name, digest, kept).await?, Origin::peer),
+        };
+        let manifest = Manifest::parse(&bytes)?;
+        Some((bytes, origin, manifest))
+    }
+
     /// What `search` finds within the request's deadline. Nothing is a miss.
     async fn in_time<T>(
         &self,

@@ -133,10 +133,19 @@ pub(crate) fn blob(
 
 /// An answer with a manifest.
 pub(crate) fn manifest(digest: &Digest, media_type: &str, bytes: Bytes) -> Response<Body> {
-    let length = bytes.len().into();
-    let mut response = respond(StatusCode::OK, full(bytes));
+    let length = bytes.len();
+    described(digest, media_type, length, full(bytes))
+}
+
+/// An answer that says what a GET of the manifest would bring.
+pub(crate) fn manifest_head(digest: &Digest, media_type: &str, length: usize) -> Response<Body> {
+    described(digest, media_type, length, empty())
+}
+
+fn described(digest: &Digest, media_type: &str, length: usize, body: Body) -> Response<Body> {
+    let mut response = respond(StatusCode::OK, body);
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_LENGTH, length);
+    headers.insert(header::CONTENT_LENGTH, length.into());
     if let Ok(media_type) = media_type.parse() {
         headers.insert(header::CONTENT_TYPE, media_type);
     }

@@ -42,6 +42,9 @@ pub struct Wanted {
     /// Whether the runtime takes all of it into this node's store, where others can follow it: not
     /// so for a closed range, or for a runtime that keeps its blobs elsewhere.
     pub kept: bool,
+    /// Whether it may come from the registry: not so for a node without a credential for it. Then
+    /// [`Sources::parents`] ends only when its reader does.
+    pub may_lead: bool,
     /// Cancelled by the sources when this node has to leave its parent: the blob's lead is gone, and
     /// this node has most of it, so it is the one that goes on from outside.
     pub promoted: CancellationToken,
@@ -75,8 +78,14 @@ pub enum Standing {
 impl Wanted {
     /// Something wanted from byte `first` on.
     pub fn new(digest: Digest, first: u64, kept: bool) -> Self {
-        let reached = Arc::new(AtomicU64::new(first));
-        Self { digest, kept, promoted: CancellationToken::new(), reached, lost: Arc::default() }
+        Self {
+            digest,
+            kept,
+            may_lead: true,
+            promoted: CancellationToken::new(),
+            reached: Arc::new(AtomicU64::new(first)),
+            lost: Arc::default(),
+        }
     }
 
     /// The next byte that is needed.

@@ -60,7 +60,8 @@ struct Parent {
 impl Pursuit {
     pub(super) fn new(shared: Arc<Shared>, want: Want) -> Self {
         let whole = want.first == 0 && want.end.is_none();
-        let wanted = Wanted::new(want.digest, want.first, want.kept);
+        let mut wanted = Wanted::new(want.digest, want.first, want.kept);
+        wanted.may_lead = want.may_lead;
         Self {
             at: want.first,
             ends: None,

@@ -18,10 +18,14 @@ use crate::{
 };
 
 impl Inner {
-    pub(super) async fn peer_manifest(&self, name: &Name, digest: Digest) -> Option<Bytes> {
+    pub(super) async fn peer_manifest(
+        &self,
+        name: &Name,
+        digest: Digest,
+        kept: bool,
+    ) -> Option<Bytes> {
         let registry = name.registry.clone();
-        let kept = name.by_containerd;
-        let want = Want { digest, first: 0, end: None, size: None, kept, registry };
+        let want = Want { digest, first: 0, end: None, size: None, kept, may_lead: true, registry };
         let fetched = self.fetcher.whole(want, LARGEST_MANIFEST).await;
         fetched.inspect_err(|error| debug!(%digest, %error, "no manifest from peers")).ok()
     }
@@ -53,7 +57,7 @@ impl Inner {
             }
         };
         let (kept, registry) = (name.by_containerd && end.is_none(), name.registry.clone());
-        let want = Want { digest, first, end, size, kept, registry };
+        let want = Want { digest, first, end, size, kept, may_lead: true, registry };
         let fetched = self.fetcher.stream(want).await;
         let fetched =
             fetched.inspect_err(|error| debug!(%digest, %error, "no blob from peers")).ok()?;

@@ -30,8 +30,8 @@ impl Participant {
             digest: wanted.digest,
             node: self.me.clone(),
             have: wanted.reached(),
-            may_lead: true,
-            intent: Intent::Get,
+            may_lead: wanted.may_lead,
+            intent: if wanted.kept { Intent::Get } else { Intent::Look },
             lost: wanted.lost(),
             total: None,
         };

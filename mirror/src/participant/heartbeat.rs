@@ -70,6 +70,7 @@ pub(crate) struct Serving(Arc<Part>);
 #[derive(Debug)]
 struct State {
     role: Role,
+    may_lead: bool,
     promoted: CancellationToken,
     /// When a verdict or a byte came last.
     active: Instant,
@@ -85,7 +86,7 @@ impl Participant {
     /// Takes part in a blob, in a new role if it does already, until it is complete or nothing
     /// comes any more. Beyond [`PARTS`] it keeps silent, and others find it by its announcements.
     pub(crate) fn take_part(self: &Arc<Self>, wanted: &Wanted, role: Role) {
-        let state = State::new(role, wanted.promoted.clone(), Instant::now());
+        let state = State::new(role, wanted, Instant::now());
         let mut parts = self.parts();
         if let Some(part) = parts.get(&wanted.digest) {
             part.enter(state);
@@ -184,7 +185,7 @@ impl Participant {
             have: bytes(presence),
             total: total(presence),
             state,
-            may_lead: true,
+            may_lead: part.state().may_lead,
             free_slots: SLOTS.saturating_sub(part.children.load(Ordering::Relaxed)),
         };
         debug!(%digest, have = progress.have, stage = ?state, "telling");
@@ -255,7 +256,7 @@ impl Part {
 
     fn promote(&self, digest: &Digest) {
         let mut state = self.state();
-        if state.role != Role::Leading {
+        if state.role != Role::Leading && state.may_lead {
             info!(%digest, "the lead is gone; this node goes on in its place");
             state.role = Role::Leading;
             state.active = Instant::now();
@@ -267,8 +268,9 @@ impl Part {
 // === impl State ===
 
 impl State {
-    fn new(role: Role, promoted: CancellationToken, now: Instant) -> Self {
-        Self { role, promoted, active: now, grew: None, sent_away: false }
+    fn new(role: Role, wanted: &Wanted, now: Instant) -> Self {
+        let (promoted, may_lead) = (wanted.promoted.clone(), wanted.may_lead);
+        Self { role, may_lead, promoted, active: now, grew: None, sent_away: false }
     }
 
     fn is_idle(&self, now: Instant) -> bool {

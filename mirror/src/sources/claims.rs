@@ -2,18 +2,23 @@
 //!
 //! Who is told to follow gets parents that are receiving the blob themselves; when they fail, the
 //! digest is claimed again from the byte reached. Who is told to lead takes the blob from outside the
-//! storm: from a node that holds all of it, else from the registry.
+//! storm: from a node that holds all of it, else from the registry. Who may not lead looks outside
+//! now and then while nobody of the storm has it, and goes on asking.
 
 use std::{collections::VecDeque, sync::Arc};
 
 use futures::{StreamExt, stream, stream::BoxStream};
-use tokio::time::sleep;
+use tokio::time::{Duration, Instant, sleep};
 
 use super::{Lookup, Parent, Sources, Standing, Wanted};
 use crate::{
     claim::{self, Verdict, timing::ASK_AGAIN},
     participant::{Participant, Role},
 };
+
+/// How often a node that may not lead looks outside the storm. A search asks a few peers of the whole
+/// network, a claim asks one; and what is announced meanwhile is found two seconds later at most.
+const LOOK_OUTSIDE: Duration = Duration::from_secs(2);
 
 /// Claims digests before it looks for them.
 pub struct Claims {
@@ -28,14 +33,18 @@ struct Course {
     wanted: Wanted,
     /// The byte reached at the last claim.
     claimed_at: Option<u64>,
+    /// When a node that may not lead looked outside.
+    looked: Option<Instant>,
     step: Step,
 }
 
 enum Step {
-    /// The coordinator is to be asked. Next: `Following`, `Outside`, or again.
+    /// The coordinator is to be asked. Next: `Following`, `Aside`, `Outside`, or again.
     Claiming,
     /// Parents to try, best first. Next: `Claiming`.
     Following(VecDeque<Parent>),
+    /// Nobody of the storm is ahead, and this node may not lead it. Next: `Claiming`.
+    Aside(BoxStream<'static, Parent>),
     /// Nobody of the storm is ahead of this node. The last step.
     Outside(BoxStream<'static, Parent>),
 }
@@ -51,7 +60,7 @@ impl Claims {
 
 impl Sources for Claims {
     fn parents(&self, wanted: &Wanted) -> BoxStream<'static, Parent> {
-        if !wanted.kept {
+        if !wanted.kept && wanted.may_lead {
             return self.outside.parents(wanted);
         }
         let course = Course {
@@ -59,6 +68,7 @@ impl Sources for Claims {
             outside: Arc::clone(&self.outside),
             wanted: wanted.clone(),
             claimed_at: None,
+            looked: None,
             step: Step::Claiming,
         };
         let next = |mut course: Course| async { Some((course.next().await?, course)) };
@@ -77,16 +87,25 @@ impl Course {
             match &mut self.step {
                 Step::Outside(found) => return found.next().await,
                 Step::Following(parents) => match parents.pop_front() {
-                    Some(parent) => {
-                        let role = Role::Following(parent.peer.endpoint);
-                        self.participant.take_part(&self.wanted, role);
-                        return Some(parent);
-                    }
+                    Some(parent) => return Some(self.follow(parent)),
+                    None => self.step = Step::Claiming,
+                },
+                Step::Aside(found) => match found.next().await {
+                    Some(parent) => return Some(self.follow(parent)),
                     None => self.step = Step::Claiming,
                 },
                 Step::Claiming => self.claim().await,
             }
         }
+    }
+
+    /// Others may follow this node from now on, if it keeps what comes.
+    fn follow(&self, parent: Parent) -> Parent {
+        if self.wanted.kept {
+            let role = Role::Following(parent.peer.endpoint);
+            self.participant.take_part(&self.wanted, role);
+        }
+        parent
     }
 
     /// Asks the coordinator; not at once again when its last answer was of no use.
@@ -103,12 +122,22 @@ impl Course {
                 let parents = parents.into_iter().take(tried).map(Parent::from);
                 self.step = Step::Following(parents.collect());
             }
+            Some(Verdict::NotYet | Verdict::Lead) | None if !self.wanted.may_lead => {
+                self.look_outside(Instant::now());
+            }
             Some(Verdict::NotYet) => {}
             // Without a coordinator every node is on its own, as ever.
             Some(Verdict::Lead) | None => {
                 self.participant.take_part(&self.wanted, Role::Leading);
                 self.step = Step::Outside(self.outside.parents(&self.wanted));
             }
+        }
+    }
+
+    fn look_outside(&mut self, now: Instant) {
+        if self.looked.is_none_or(|looked| now >= looked + LOOK_OUTSIDE) {
+            self.looked = Some(now);
+            self.step = Step::Aside(self.outside.parents(&self.wanted));
         }
     }
 }

@@ -14,3 +14,4 @@ mod serving;
 mod storm;
 mod support;
 mod uploads;
+mod warm;

@@ -11,7 +11,7 @@ use http_body_util::{BodyExt, Empty};
 use hyper::body::Incoming;
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use onepull_mirror::{
-    Deadlines, Digest, Metrics, Mirror, Participant, Peer, PeerService, Router, Store,
+    Deadlines, Digest, Metrics, Mirror, Participant, Peer, PeerService, Router, Store, Warm,
     mirror::{DELIVERIES_WAITING, Delivery, Parts},
     participant::Seat,
     response::Body,
@@ -50,6 +50,7 @@ pub(crate) struct Node {
     pub(crate) peer: SocketAddr,
     pub(crate) store: Arc<FolderStore>,
     pub(crate) router: MemoryRouter,
+    pub(crate) warm: Warm,
     pub(crate) metrics: Metrics,
     pub(crate) deliveries: mpsc::Receiver<Delivery>,
     shutdown: CancellationToken,
@@ -120,12 +121,13 @@ impl Node {
             deliveries: sender,
             tasks: TaskTracker::new(),
         });
+        let warm = mirror.warm();
         let mirror = listen(&metrics, &shutdown, move |request| {
             let mirror = mirror.clone();
             async move { mirror.answer(request).await }
         });
         let mirror = mirror.await;
-        Self { mirror, peer, store, router, metrics, deliveries, shutdown, _folder: folder }
+        Self { mirror, peer, store, router, warm, metrics, deliveries, shutdown, _folder: folder }
     }
 
     /// Stores a blob and announces it.

@@ -1,0 +1,127 @@
+//! Fetching ahead of any pull, by the same engine that serves the pulls.
+//!
+//! A warmer takes from peers what it will write into the runtime's store itself. It never leads, as
+//! it has no way to the registry: while nobody has the bytes it waits for somebody who gets them.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::{StreamExt, stream::BoxStream};
+use thiserror::Error;
+use tokio::{sync::broadcast, time::timeout};
+
+use crate::{
+    Digest,
+    declared::Declared,
+    fetch::{FetchError, Want},
+    manifest::LARGEST_MANIFEST,
+    mirror::{Delivery, Inner},
+};
+
+/// The mirror's way to peers, for those who write into the runtime's store. Clones share everything.
+#[derive(Clone)]
+pub struct Warm(Arc<Inner>);
+
+/// A blob that is wanted ahead of any pull.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Ahead {
+    /// Its digest.
+    pub digest: Digest,
+    /// Its size in bytes, as its manifest says; a peer that says another is not believed.
+    pub size: u64,
+    /// The registry that it would come from, for the counters.
+    pub registry: String,
+}
+
+/// Bytes on their way from peers.
+pub type Arriving = BoxStream<'static, Result<Bytes, WarmError>>;
+
+/// Why peers do not deliver.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum WarmError {
+    /// No peer has it, or goes on with it, now.
+    #[error("no peer delivers {0}")]
+    NoSource(Digest),
+    /// The bytes that came are not those of the digest. Who sent them is not asked again.
+    #[error("peers sent wrong bytes for {0}")]
+    Mismatch(Digest),
+    /// It is larger than anything of its kind.
+    #[error("{0} is too large for a manifest")]
+    TooLarge(Digest),
+}
+
+// === impl Warm ===
+
+impl Warm {
+    pub(crate) fn new(mirror: Arc<Inner>) -> Self {
+        Self(mirror)
+    }
+
+    /// A manifest, whole and checked: asks peers until one has it.
+    ///
+    /// # Errors
+    /// When what came was none, or the runtime's own deadline for a first byte passed.
+    pub async fn manifest(&self, digest: Digest, registry: &str) -> Result<Bytes, WarmError> {
+        let want = self.want(digest, registry, 0, false);
+        let fetched = timeout(self.0.first_byte, self.0.fetcher.whole(want, LARGEST_MANIFEST));
+        let fetched = fetched.await.map_err(|_| WarmError::NoSource(digest))?;
+        fetched.map_err(|error| WarmError::from(&error))
+    }
+
+    /// Streams a blob from byte `first`; returns when the first bytes are here. From 0 on it is
+    /// compared with its digest, and the last bytes only come when it is right; from elsewhere its
+    /// writer has to compare.
+    ///
+    /// # Errors
+    /// When nothing came within the runtime's own deadline for a first byte.
+    pub async fn stream(&self, blob: &Ahead, first: u64) -> Result<Arriving, WarmError> {
+        let Ahead { digest, size, registry } = blob;
+        let digest = *digest;
+        self.0.fetcher.expect_size(digest, *size);
+        let want = self.want(digest, registry, first, true);
+        let fetched = timeout(self.0.first_byte, self.0.fetcher.stream(want)).await;
+        let fetched = fetched.map_err(|_| WarmError::NoSource(digest))?;
+        let bytes = fetched.map_err(|error| WarmError::from(&error))?.bytes;
+        let bytes = bytes.map(move |bytes| {
+            bytes.map_err(|error| {
+                let inner = error.get_ref().and_then(|inner| inner.downcast_ref());
+                inner.map_or(WarmError::NoSource(digest), WarmError::from)
+            })
+        });
+        Ok(bytes.boxed())
+    }
+
+    /// Tells the account of bytes from the registry that these were written here and are none. To
+    /// be called before the blob is complete.
+    pub fn wrote(&self, written: Delivery) {
+        // A full queue costs accuracy of a counter, never a byte.
+        let _ = self.0.deliveries.try_send(written);
+    }
+
+    /// Manifests that the runtime asks for from now on: a pull has begun.
+    pub fn asked(&self) -> broadcast::Receiver<Digest> {
+        self.0.asked.subscribe()
+    }
+
+    /// For which manifests the mirror answers HEAD.
+    pub fn declared(&self) -> &Declared {
+        &self.0.declared
+    }
+
+    fn want(&self, digest: Digest, registry: &str, first: u64, kept: bool) -> Want {
+        let registry = registry.to_owned();
+        Want { digest, first, end: None, size: None, kept, may_lead: false, registry }
+    }
+}
+
+// === impl WarmError ===
+
+impl From<&FetchError> for WarmError {
+    fn from(error: &FetchError) -> Self {
+        match *error {
+            FetchError::NoSource { digest, .. } => Self::NoSource(digest),
+            FetchError::Mismatch(digest) => Self::Mismatch(digest),
+            FetchError::TooLarge { digest, .. } => Self::TooLarge(digest),
+        }
+    }
+}
