@@ -30,7 +30,6 @@ mod events;
 mod follow;
 mod holdings;
 mod ingests;
-mod inotify;
 mod introspection;
 mod label;
 mod ledger;

@@ -15,7 +15,8 @@ use std::{
 use rustix::fs::inotify::WatchFlags;
 use tokio::{fs, sync::watch, time::sleep};
 
-use super::{holdings::Holdings, inotify::Inotify, link::Link};
+use super::{holdings::Holdings, link::Link};
+use crate::inotify::Inotify;
 
 mod watching;
 

@@ -4,10 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use rustix::fs::inotify::ReadFlags;
 
-use super::{
-    arrival::Look,
-    inotify::{Event, WatchId},
-};
+use super::arrival::Look;
+use crate::inotify::{Event, WatchId};
 
 /// Everything is asked for once, however many notices there were.
 #[derive(Debug, Default, PartialEq, Eq)]

@@ -18,11 +18,13 @@ use tokio::{
 };
 
 use super::{Arrivals, TOP};
-use crate::containerd::{
-    arrival::{Arrival, Look},
-    due::Due,
+use crate::{
+    containerd::{
+        arrival::{Arrival, Look},
+        due::Due,
+        verdict::settle,
+    },
     inotify::{Inotify, WatchId},
-    verdict::settle,
 };
 
 /// Growth for which readers are woken at once; a look that finds less comes too soon.

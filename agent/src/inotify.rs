@@ -13,19 +13,19 @@ const BUFFER: usize = 4096;
 
 /// The folders that are watched through one descriptor.
 #[derive(Debug)]
-pub(super) struct Inotify(AsyncFd<OwnedFd>);
+pub(crate) struct Inotify(AsyncFd<OwnedFd>);
 
 /// One watched folder. The kernel does not use a number again before it has used all others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct WatchId(pub(super) i32);
+pub(crate) struct WatchId(pub(crate) i32);
 
 /// Something changed in a watched folder, or with it.
 #[derive(Debug)]
-pub(super) struct Event {
-    pub(super) watch: WatchId,
-    pub(super) what: ReadFlags,
+pub(crate) struct Event {
+    pub(crate) watch: WatchId,
+    pub(crate) what: ReadFlags,
     /// The entry of the folder; `None` for the folder itself.
-    pub(super) name: Option<String>,
+    pub(crate) name: Option<String>,
 }
 
 // === impl Inotify ===
@@ -35,19 +35,19 @@ impl Inotify {
         deprecated,
         reason = "its successor is unsafe, for types that replace their descriptor; this one never does"
     )]
-    pub(super) fn new() -> io::Result<Self> {
+    pub(crate) fn new() -> io::Result<Self> {
         let descriptor = inotify::init(CreateFlags::NONBLOCK | CreateFlags::CLOEXEC)?;
         Ok(Self(AsyncFd::new(descriptor)?))
     }
 
     /// Watches a folder. One that is watched already keeps its id.
-    pub(super) fn watch(&self, folder: &Path, what: WatchFlags) -> io::Result<WatchId> {
+    pub(crate) fn watch(&self, folder: &Path, what: WatchFlags) -> io::Result<WatchId> {
         let watch = inotify::add_watch(self.0.get_ref(), folder, what | WatchFlags::ONLYDIR)?;
         Ok(WatchId(watch))
     }
 
     /// Ends a watch; the kernel has ended that of a folder that is gone.
-    pub(super) fn unwatch(&self, watch: WatchId) {
+    pub(crate) fn unwatch(&self, watch: WatchId) {
         let _ = inotify::remove_watch(self.0.get_ref(), watch.0);
     }
 
@@ -55,7 +55,7 @@ impl Inotify {
     ///
     /// # Cancel safety
     /// Nothing is read before this is ready.
-    pub(super) async fn events(&self) -> io::Result<Vec<Event>> {
+    pub(crate) async fn events(&self) -> io::Result<Vec<Event>> {
         let mut ready = self.0.readable().await?;
         let mut buffer = [MaybeUninit::uninit(); BUFFER];
         let mut reader = Reader::new(self.0.get_ref(), &mut buffer);
@@ -80,7 +80,7 @@ impl Inotify {
 
 impl Event {
     /// Whether the folder itself is no longer watched.
-    pub(super) fn ends_watch(&self) -> bool {
+    pub(crate) fn ends_watch(&self) -> bool {
         let ends = ReadFlags::IGNORED | ReadFlags::DELETE_SELF | ReadFlags::MOVE_SELF;
         self.what.intersects(ends | ReadFlags::UNMOUNT)
     }
