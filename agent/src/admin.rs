@@ -1,4 +1,4 @@
-//! The admin listener: `/metrics`, `/livez`, `/readyz`. It shows, and changes nothing.
+//! The admin listener: `/metrics`, `/status`, `/livez`, `/readyz`. It shows, and changes nothing.
 
 use std::sync::{
     Arc,
@@ -10,7 +10,10 @@ use hyper::{Method, Request, Response, StatusCode, header, http::HeaderValue};
 use onepull_mirror::response::Body;
 use prometheus_client::{encoding::text::encode, registry::Registry};
 
+use crate::status::NodeStatus;
+
 const SERVER: &str = concat!("onepull/", env!("CARGO_PKG_VERSION"));
+const JSON: &str = "application/json";
 const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// What the admin listener shows.
@@ -18,6 +21,7 @@ const OPEN_METRICS: &str = "application/openmetrics-text; version=1.0.0; charset
 pub struct Admin {
     registry: Arc<Registry>,
     ready: Arc<dyn Fn() -> Result<(), String> + Send + Sync>,
+    status: Arc<dyn Fn() -> NodeStatus + Send + Sync>,
     draining: Arc<AtomicBool>,
 }
 
@@ -29,7 +33,18 @@ impl Admin {
         registry: Registry,
         ready: impl Fn() -> Result<(), String> + Send + Sync + 'static,
     ) -> Self {
-        Self { registry: Arc::new(registry), ready: Arc::new(ready), draining: Arc::default() }
+        Self {
+            registry: Arc::new(registry),
+            ready: Arc::new(ready),
+            status: Arc::new(NodeStatus::default),
+            draining: Arc::default(),
+        }
+    }
+
+    /// Shows which declared images the node holds.
+    #[must_use]
+    pub fn with_status(self, status: impl Fn() -> NodeStatus + Send + Sync + 'static) -> Self {
+        Self { status: Arc::new(status), ..self }
     }
 
     /// From now on the node is not ready: it is about to stop.
@@ -48,9 +63,12 @@ impl Admin {
         *response.status_mut() = status;
         let headers = response.headers_mut();
         headers.insert(header::SERVER, HeaderValue::from_static(SERVER));
-        if request.uri().path() == "/metrics" {
-            headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(OPEN_METRICS));
-        }
+        let content_type = match request.uri().path() {
+            "/metrics" => OPEN_METRICS,
+            "/status" => JSON,
+            _ => return response,
+        };
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
         response
     }
 
@@ -62,7 +80,11 @@ impl Admin {
                 Err(reason) => (StatusCode::SERVICE_UNAVAILABLE, format!("{reason}\n")),
             },
             "/metrics" => self.metrics(),
-            _ => (StatusCode::NOT_FOUND, "try /metrics, /livez or /readyz\n".into()),
+            "/status" => match serde_json::to_string_pretty(&(self.status)()) {
+                Ok(json) => (StatusCode::OK, format!("{json}\n")),
+                Err(error) => (StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
+            },
+            _ => (StatusCode::NOT_FOUND, "try /metrics, /status, /livez or /readyz\n".into()),
         }
     }
 

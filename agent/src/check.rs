@@ -10,7 +10,7 @@ use containerd_client::tonic::transport::Channel;
 
 use crate::{containerd, hosts::HostsConfig, p2p::HostPort};
 
-mod admin;
+pub(crate) mod admin;
 mod config_file;
 mod config_path;
 mod content;

@@ -13,6 +13,7 @@ use crate::{config::Config, hosts::Registry, p2p::HostPort, units::LinkRate};
 mod check;
 mod log;
 mod serve;
+mod status;
 mod uninstall;
 
 /// The node agent of onepull: shares container images between the nodes of a cluster.
@@ -38,6 +39,14 @@ enum Command {
         #[command(flatten)]
         flags: Flags,
         /// How to print the findings.
+        #[arg(long, value_enum, default_value_t, env = "ONEPULL_OUTPUT")]
+        output: Output,
+    },
+    /// Ask the agent that runs on this node which declared images it holds, and how far the rest is.
+    Status {
+        #[command(flatten)]
+        flags: Flags,
+        /// How to print the images.
         #[arg(long, value_enum, default_value_t, env = "ONEPULL_OUTPUT")]
         output: Output,
     },
@@ -106,7 +115,12 @@ pub(crate) struct Flags {
     #[arg(long, env = "ONEPULL_P2P_LISTEN", value_name = "ADDR")]
     pub(crate) p2p_listen: Option<SocketAddr>,
 
-    /// Where /metrics, /livez and /readyz are served, read-only.
+    /// A YAML file with the images that this node is to hold before pods want them: `images: [{ref,
+    /// digest, source: Upstream|Peers}]`. It is watched.
+    #[arg(long, env = "ONEPULL_DESIRED", value_name = "FILE")]
+    pub(crate) desired: Option<PathBuf>,
+
+    /// Where /metrics, /status, /livez and /readyz are served, read-only.
     #[arg(long, env = "ONEPULL_ADMIN_LISTEN", value_name = "ADDR", default_value = "[::]:29903")]
     pub(crate) admin_listen: SocketAddr,
 
@@ -163,6 +177,7 @@ impl Cli {
             Command::Check { flags, output } => {
                 Ok(check::run(&Config::build(flags)?, output).await)
             }
+            Command::Status { flags, output } => status::run(&Config::build(flags)?, output).await,
             Command::Uninstall(flags) => uninstall::run(Config::build(flags)?).await,
         }
     }

@@ -37,6 +37,8 @@ pub struct Config {
     pub hosts_dir: PathBuf,
     /// The registries to mirror; empty for all.
     pub registries: Vec<Registry>,
+    /// The file with the images that this node is to hold.
+    pub desired: Option<PathBuf>,
     /// Where metrics and probes are served.
     pub admin_listen: SocketAddr,
     /// Where identity and backups are kept.
@@ -96,6 +98,7 @@ impl Config {
             containerd_socket: flags.containerd_socket,
             hosts_dir: flags.hosts_dir,
             registries: flags.registry,
+            desired: flags.desired,
             admin_listen: flags.admin_listen,
             data_dir: flags.data_dir,
         })

@@ -14,4 +14,6 @@ pub mod node;
 pub mod p2p;
 pub mod runtime;
 pub mod serve;
+pub mod status;
 pub mod units;
+pub mod warm;

@@ -9,7 +9,7 @@ use std::{
 };
 
 use onepull_mirror::{
-    Deadlines, Metrics, Mirror, Participant, Peer, PeerService, Router, Store, Throttle,
+    Deadlines, Metrics, Mirror, Participant, Peer, PeerService, Router, Store, Throttle, Warm,
     announce::announce,
     mirror::{DELIVERIES_WAITING, Delivery, Parts},
     participant::Seat,
@@ -77,6 +77,7 @@ pub struct Node {
     deliveries: mpsc::Sender<Delivery>,
     mirror: SocketAddr,
     peer: SocketAddr,
+    warm: Warm,
     serving: CancellationToken,
     servers: TaskTracker,
     running: CancellationToken,
@@ -139,6 +140,7 @@ impl Node {
             deliveries,
             mirror: mirror_addr,
             peer: peer_addr,
+            warm: service.warm(),
             serving: CancellationToken::new(),
             servers: TaskTracker::new(),
             running,
@@ -167,6 +169,11 @@ impl Node {
     /// Where whoever else hands bytes to the runtime tells of them, as the mirror does.
     pub fn deliveries(&self) -> mpsc::Sender<Delivery> {
         self.deliveries.clone()
+    }
+
+    /// The mirror's way to peers, for who writes into the store ahead of the runtime.
+    pub fn warm(&self) -> &Warm {
+        &self.warm
     }
 
     /// What it counts.

@@ -8,7 +8,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use futures::{StreamExt, stream::BoxStream};
 use thiserror::Error;
-use tokio::{sync::broadcast, time::timeout};
+use tokio::{
+    sync::{broadcast, mpsc},
+    time::timeout,
+};
 
 use crate::{
     Digest,
@@ -57,11 +60,19 @@ impl Warm {
         Self(mirror)
     }
 
-    /// A manifest, whole and checked: asks peers until one has it.
+    /// A manifest that this node holds, checked.
+    pub async fn local_manifest(&self, digest: &Digest) -> Option<Bytes> {
+        self.0.local_manifest(digest).await
+    }
+
+    /// A manifest, whole and checked, from here or from peers.
     ///
     /// # Errors
-    /// When what came was none, or the runtime's own deadline for a first byte passed.
+    /// When the runtime's own deadline for a first byte passed, or all that came was wrong.
     pub async fn manifest(&self, digest: Digest, registry: &str) -> Result<Bytes, WarmError> {
+        if let Some(bytes) = self.local_manifest(&digest).await {
+            return Ok(bytes);
+        }
         let want = self.want(digest, registry, 0, false);
         let fetched = timeout(self.0.first_byte, self.0.fetcher.whole(want, LARGEST_MANIFEST));
         let fetched = fetched.await.map_err(|_| WarmError::NoSource(digest))?;
@@ -91,11 +102,9 @@ impl Warm {
         Ok(bytes.boxed())
     }
 
-    /// Tells the account of bytes from the registry that these were written here and are none. To
-    /// be called before the blob is complete.
-    pub fn wrote(&self, written: Delivery) {
-        // A full queue costs accuracy of a counter, never a byte.
-        let _ = self.0.deliveries.try_send(written);
+    /// Where to tell what was written ahead of a pull, so that it does not count as the registry's.
+    pub fn deliveries(&self) -> mpsc::Sender<Delivery> {
+        self.0.deliveries.clone()
     }
 
     /// Manifests that the runtime asks for from now on: a pull has begun.

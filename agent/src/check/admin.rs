@@ -17,7 +17,7 @@ const DEADLINE: Duration = Duration::from_secs(2);
 const LARGEST_ANSWER: usize = 4 << 20;
 
 /// How an agent signs its answers.
-const SIGNATURE: &str = "onepull/";
+pub(crate) const SIGNATURE: &str = "onepull/";
 
 /// The sum of pulls that somebody made to see whether the mirror is asked.
 const PROBES: &str = "onepull_mirror_probe_requests_total";
@@ -39,7 +39,7 @@ fn count(metrics: &str) -> Option<u64> {
 }
 
 /// The `Server` header and the body; `None` when there is no HTTP answer in time.
-async fn get(at: SocketAddr, path: &str) -> Option<(String, String)> {
+pub(crate) async fn get(at: SocketAddr, path: &str) -> Option<(String, String)> {
     let uri: Uri = format!("http://{}{path}", reachable(at)).parse().ok()?;
     let client = Client::builder(TokioExecutor::new()).build_http::<Empty<Bytes>>();
     let answer = async {

@@ -32,7 +32,7 @@ impl Inner {
     }
 
     /// A manifest is small, so it is checked: one that rotted here comes from elsewhere.
-    pub(super) async fn local_manifest(&self, digest: &Digest) -> Option<Bytes> {
+    pub(crate) async fn local_manifest(&self, digest: &Digest) -> Option<Bytes> {
         self.local_size(digest).await.filter(|size| *size <= LARGEST_MANIFEST)?;
         let bytes = self.store.open(digest, 0).await.ok()?;
         let bytes: BytesMut = bytes.try_collect().await.ok()?;

@@ -1,0 +1,206 @@
+//! Brings declared images to this node before a pod wants them.
+//!
+//! One image at a time, in the order of the desired state: by the runtime's own pull where the node is
+//! told `Upstream`; else from peers, written straight into the runtime's store, layers first and the
+//! manifest last. When a pull wants the same image meanwhile, it is left to the runtime (ADR 10).
+
+use std::{
+    collections::HashSet,
+    sync::{Arc, atomic::AtomicU64},
+};
+
+use onepull_mirror::{Digest, Sink, Store, Warm};
+use prometheus_client::registry::Registry;
+use tokio::{
+    sync::watch,
+    time::{Instant, sleep_until},
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::{info, warn};
+
+use crate::{
+    desired::{Desired, DesiredImage, DesiredState},
+    runtime::Runtime,
+    status::NodeStatus,
+};
+
+mod blob;
+mod board;
+mod contents;
+mod image;
+mod ledger;
+mod metrics;
+mod obstacle;
+mod plan;
+mod pulls;
+mod source;
+
+use board::Board;
+use ledger::{Choice, Ledger, State};
+use metrics::WarmMetrics;
+use plan::Plan;
+
+/// What a warmer is made of.
+pub struct Parts {
+    /// What to hold.
+    pub desired: Arc<dyn Desired>,
+    /// The runtime's images.
+    pub runtime: Arc<dyn Runtime>,
+    /// Where layers are written.
+    pub sink: Arc<dyn Sink>,
+    /// The same place, as it is read.
+    pub store: Arc<dyn Store>,
+    /// The way to peers.
+    pub warm: Warm,
+    /// Runs the warmer; close it and wait for it to end what was begun.
+    pub tasks: TaskTracker,
+    /// Ends it.
+    pub running: CancellationToken,
+}
+
+/// Brings images. Clones share everything.
+#[derive(Clone)]
+pub struct Warmer(Arc<Inner>);
+
+struct Inner {
+    desired: Arc<dyn Desired>,
+    runtime: Arc<dyn Runtime>,
+    sink: Arc<dyn Sink>,
+    store: Arc<dyn Store>,
+    warm: Warm,
+    tasks: TaskTracker,
+    board: Board,
+    metrics: WarmMetrics,
+}
+
+// === impl Warmer ===
+
+impl Warmer {
+    /// Starts to bring what is desired.
+    pub fn start(parts: Parts, registry: &mut Registry) -> Self {
+        let Parts { desired, runtime, sink, store, warm, tasks, running } = parts;
+        let (board, metrics) = (Board::default(), WarmMetrics::register(registry));
+        let inner = Inner { desired, runtime, sink, store, warm, tasks, board, metrics };
+        let warmer = Self(Arc::new(inner));
+        let run = warmer.clone().run();
+        warmer.0.tasks.spawn(running.run_until_cancelled_owned(run));
+        warmer
+    }
+
+    /// How far it is.
+    pub fn status(&self) -> NodeStatus {
+        self.0.board.status(&*self.0.store, Instant::now())
+    }
+
+    async fn run(self) {
+        let mut desired = self.0.desired.watch();
+        let (mut ledger, mut images) = (Ledger::default(), HashSet::new());
+        loop {
+            let now = desired.borrow_and_update().clone();
+            self.adopt(&now, &mut ledger, &mut images).await;
+            match ledger.choose(&now.images, Instant::now()) {
+                Choice::See(image) => {
+                    let state = tokio::select! {
+                        state = self.see_to(&now, &mut ledger, &image) => state,
+                        () = is_undesired(&mut desired, &image) => continue,
+                    };
+                    self.enter(&now, &mut ledger, &image, state);
+                }
+                Choice::Rest(until) => tokio::select! {
+                    changed = desired.changed() => if changed.is_err() { return },
+                    () = sleep(until) => {}
+                },
+            }
+        }
+    }
+
+    async fn see_to(
+        &self,
+        desired: &Arc<DesiredState>,
+        ledger: &mut Ledger,
+        image: &DesiredImage,
+    ) -> State {
+        let outcome = match self.holds(image).await {
+            Ok(false) => {
+                self.enter(desired, ledger, image, State::Warming);
+                self.bring(image).await
+            }
+            held => held.map(|_| ()),
+        };
+        outcome.map_or_else(State::from, |()| State::Held)
+    }
+
+    /// Makes the mirror answer for what is declared now, and lets go of what no longer is.
+    async fn adopt(
+        &self,
+        desired: &Arc<DesiredState>,
+        ledger: &mut Ledger,
+        images: &mut HashSet<Digest>,
+    ) {
+        ledger.adopt(&desired.images, Instant::now());
+        let declared: HashSet<_> = desired.images.iter().map(|image| image.digest).collect();
+        self.0.warm.declared().replace(declared.iter().copied());
+        for gone in images.difference(&declared) {
+            if let Err(error) = self.0.sink.release(gone).await {
+                warn!(image = %gone, %error, "its layers stay in the store");
+            }
+        }
+        *images = declared;
+        self.post(desired, ledger);
+    }
+
+    fn enter(
+        &self,
+        desired: &Arc<DesiredState>,
+        ledger: &mut Ledger,
+        image: &DesiredImage,
+        state: State,
+    ) {
+        let is_news = ledger.get(image).is_some_and(|entry| entry.state != state);
+        match &state {
+            State::Failed(error) | State::NeedsUpstream(error) => {
+                warn!(image = %image.name, digest = %image.digest, "{error}");
+            }
+            _ if is_news => info!(image = %image.name, digest = %image.digest, ?state),
+            _ => {}
+        }
+        ledger.enter(image, state, Instant::now());
+        self.post(desired, ledger);
+    }
+
+    fn post(&self, desired: &Arc<DesiredState>, ledger: &Ledger) {
+        let gauge = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
+        let held = self.0.board.post(desired, ledger);
+        self.0.metrics.wanted.set(gauge(desired.images.len()));
+        self.0.metrics.held.set(gauge(held));
+    }
+
+    fn note_plan(&self, image: &DesiredImage, plan: Arc<Plan>) {
+        self.0.board.note_plan(image, plan);
+    }
+
+    fn knows_plan(&self, image: &DesiredImage) -> bool {
+        self.0.board.knows_plan(image)
+    }
+
+    fn written(&self, image: &DesiredImage) -> Arc<AtomicU64> {
+        self.0.board.written(image)
+    }
+}
+
+/// Resolves when an image is no longer desired as it was.
+async fn is_undesired(desired: &mut watch::Receiver<Arc<DesiredState>>, image: &DesiredImage) {
+    while desired.changed().await.is_ok() {
+        if !desired.borrow_and_update().images.contains(image) {
+            return;
+        }
+    }
+    std::future::pending().await
+}
+
+async fn sleep(until: Option<Instant>) {
+    match until {
+        Some(until) => sleep_until(until).await,
+        None => std::future::pending().await,
+    }
+}

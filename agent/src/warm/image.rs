@@ -1,0 +1,227 @@
+//! Brings one image to this node: by the runtime's own pull, or from peers into the runtime's store.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use onepull_mirror::{
+    Digest,
+    sink::{Part, SinkError, SinkWriter},
+    warm::WarmError,
+};
+use tokio::{
+    task::JoinHandle,
+    time::{Duration, Instant, sleep},
+};
+use tracing::info;
+
+use super::{
+    Warmer,
+    blob::{ATTEMPTS, Received, Writing},
+    contents::{Contents, Platform},
+    obstacle::Obstacle,
+    plan::Plan,
+    pulls::{Left, Pulls},
+    source::NO_SOURCE,
+};
+use crate::desired::{DesiredImage, Source};
+
+/// Between two questions for a manifest that nobody has yet, or that the runtime has not pulled yet.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Where a manifest may come from.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reach {
+    /// From this node's store.
+    Here,
+    /// From other nodes too.
+    Peers,
+}
+
+/// A blob that is being made complete.
+struct Committing {
+    part: Part,
+    task: JoinHandle<Result<(), SinkError>>,
+}
+
+// === impl Warmer ===
+
+impl Warmer {
+    /// Whether the runtime lists the image.
+    pub(super) async fn holds(&self, image: &DesiredImage) -> Result<bool, Obstacle> {
+        let found = self.0.runtime.find(&image.name.to_string()).await?;
+        let holds = found == Some(image.digest);
+        if holds {
+            self.learn(image).await;
+        }
+        Ok(holds)
+    }
+
+    /// Returns when the runtime lists the image.
+    pub(super) async fn bring(&self, image: &DesiredImage) -> Result<(), Obstacle> {
+        match image.source {
+            Source::Upstream => tokio::select! {
+                pulled = self.pull(image) => pulled?,
+                never = self.learn_when_there(image) => match never {},
+            },
+            Source::Peers => {
+                self.write_image(image).await?;
+                self.pull(image).await?;
+            }
+        }
+        match self.holds(image).await? {
+            true => Ok(()),
+            false => Err(Obstacle::NotListed(image.name.to_string())),
+        }
+    }
+
+    /// The runtime fetches what is missing, and unpacks.
+    async fn pull(&self, image: &DesiredImage) -> Result<(), Obstacle> {
+        self.0.runtime.pull(&image.name.repository(), &image.digest).await?;
+        if image.name.has_tag() {
+            self.0.runtime.tag(&image.name.to_string(), &image.digest).await?;
+        }
+        Ok(())
+    }
+
+    /// Takes note of what an image consists of, if its manifest is here.
+    async fn learn(&self, image: &DesiredImage) {
+        if !self.knows_plan(image)
+            && let Ok(plan) = self.plan(image, Reach::Here).await
+        {
+            self.note_plan(image, plan);
+        }
+    }
+
+    async fn learn_when_there(&self, image: &DesiredImage) -> std::convert::Infallible {
+        while !self.knows_plan(image) {
+            sleep(PAUSE).await;
+            self.learn(image).await;
+        }
+        std::future::pending().await
+    }
+
+    /// Writes all of an image into the runtime's store. While the runtime pulls it by itself, it is
+    /// left to the runtime.
+    async fn write_image(&self, image: &DesiredImage) -> Result<(), Obstacle> {
+        let mut pulls = Pulls::new(self.0.warm.asked());
+        let plan = self.plan(image, Reach::Peers).await?;
+        self.note_plan(image, Arc::clone(&plan));
+        while !self.write(image, &plan, &mut pulls).await? {
+            info!(image = %image.name, "left to the runtime, which pulls it");
+            Left::new(&*self.0.store, plan.digests()).completes().await;
+            pulls.forget();
+        }
+        Ok(())
+    }
+
+    /// What the image consists of.
+    async fn plan(&self, image: &DesiredImage, reach: Reach) -> Result<Arc<Plan>, Obstacle> {
+        let top = self.manifest(image, image.digest, reach).await?;
+        let mut manifests = vec![(image.digest, top.clone())];
+        let mut contents = Contents::parse(&top);
+        if let Some(Contents::Index(entries)) = &contents {
+            let platform = Platform::of_this_node();
+            let architecture = platform.architecture;
+            let none = Obstacle::NoPlatform { index: image.digest, architecture };
+            let chosen = platform.choose(entries).ok_or(none)?;
+            self.0.warm.declared().choose(&image.digest, chosen);
+            let manifest = self.manifest(image, chosen, reach).await?;
+            contents = Contents::parse(&manifest);
+            manifests.insert(0, (chosen, manifest));
+        }
+        match contents {
+            Some(Contents::Image(config, layers)) => {
+                Ok(Arc::new(Plan::new(image.digest, config, layers, manifests)))
+            }
+            _ => Err(Obstacle::NoManifest(manifests[0].0)),
+        }
+    }
+
+    async fn manifest(
+        &self,
+        image: &DesiredImage,
+        digest: Digest,
+        reach: Reach,
+    ) -> Result<Bytes, Obstacle> {
+        if reach == Reach::Here {
+            let here = self.0.warm.local_manifest(&digest).await;
+            return here.ok_or(Obstacle::NeedsUpstream(digest));
+        }
+        let deadline = Instant::now() + NO_SOURCE;
+        loop {
+            match self.0.warm.manifest(digest, image.name.registry()).await {
+                Ok(bytes) => return Ok(bytes),
+                Err(WarmError::NoSource(_)) if Instant::now() < deadline => sleep(PAUSE).await,
+                Err(WarmError::NoSource(_)) => return Err(Obstacle::NeedsUpstream(digest)),
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    /// Whether all is written; if not, the runtime pulls the image. A blob is made complete while the
+    /// next one already comes, and no more than these two are open.
+    async fn write(
+        &self,
+        image: &DesiredImage,
+        plan: &Plan,
+        pulls: &mut Pulls,
+    ) -> Result<bool, Obstacle> {
+        let written = self.written(image);
+        let writing = Writing {
+            sink: &*self.0.sink,
+            store: &*self.0.store,
+            warm: &self.0.warm,
+            registry: image.name.registry(),
+            written: &written,
+            warmed: &self.0.metrics.warmed,
+        };
+        let mut before = None;
+        for part in plan.blobs() {
+            let received = writing.receive(&part, plan, pulls).await?;
+            if !settle(&writing, before.take(), plan, pulls).await? {
+                return Ok(false);
+            }
+            match received {
+                Received::Whole(writer) => before = Some(self.commit(part, writer)),
+                Received::There => {}
+                Received::Yielded => return Ok(false),
+            }
+        }
+        if !settle(&writing, before, plan, pulls).await? {
+            return Ok(false);
+        }
+        for (part, bytes) in plan.manifests() {
+            writing.put(&part, &bytes).await?;
+        }
+        Ok(true)
+    }
+
+    fn commit(&self, part: Part, writer: Box<dyn SinkWriter>) -> Committing {
+        Committing { part, task: self.0.tasks.spawn(writer.commit()) }
+    }
+}
+
+/// Waits until a blob is complete; one whose bytes were wrong is fetched again. `false` when the
+/// runtime pulls the image meanwhile.
+async fn settle(
+    writing: &Writing<'_>,
+    committing: Option<Committing>,
+    plan: &Plan,
+    pulls: &mut Pulls,
+) -> Result<bool, Obstacle> {
+    let Some(Committing { part, task }) = committing else { return Ok(true) };
+    let mut committed = task.await.unwrap_or(Err(SinkError::Mismatch(part.digest)));
+    for _ in 1..ATTEMPTS {
+        match committed {
+            Err(SinkError::Mismatch(_)) => {}
+            Ok(()) | Err(SinkError::Complete(_)) => return Ok(true),
+            Err(error) => return Err(error.into()),
+        }
+        match writing.receive(&part, plan, pulls).await? {
+            Received::Whole(writer) => committed = writer.commit().await,
+            Received::There => return Ok(true),
+            Received::Yielded => return Ok(false),
+        }
+    }
+    Ok(committed.map(|()| true)?)
+}

@@ -1,0 +1,93 @@
+//! What is to be written for one image, in its order: layers first, the manifest last.
+//!
+//! Until the manifest is in the store, a pull has to ask the mirror for it; that is how the warmer
+//! hears of pulls (ADR 10).
+
+use bytes::Bytes;
+use onepull_mirror::{
+    Digest,
+    sink::{Part, Role},
+};
+
+use super::contents::Blob;
+
+/// An image on its way into the runtime's store.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Plan {
+    /// What its name stands for.
+    image: Digest,
+    config: Blob,
+    layers: Vec<Blob>,
+    /// The manifest of this node's platform, then the index, if there is one.
+    manifests: Vec<(Digest, Bytes)>,
+}
+
+// === impl Plan ===
+
+impl Plan {
+    /// `manifests`: the one with the layers first, the one that the image's name stands for last.
+    pub(crate) fn new(
+        image: Digest,
+        config: Blob,
+        layers: Vec<Blob>,
+        manifests: Vec<(Digest, Bytes)>,
+    ) -> Self {
+        Self { image, config, layers, manifests }
+    }
+
+    /// The blobs that have to be fetched, in the order of writing.
+    pub(crate) fn blobs(&self) -> Vec<Part> {
+        let layers = self.layers.iter().map(|layer| self.part(Role::Layer, *layer));
+        layers.chain([self.part(Role::Config, self.config)]).collect()
+    }
+
+    /// The manifests, which are here already, in the order of writing.
+    pub(crate) fn manifests(&self) -> Vec<(Part, Bytes)> {
+        let part = |(index, (digest, bytes)): (usize, &(Digest, Bytes))| {
+            let role = if index == 0 { Role::Manifest } else { Role::Index };
+            let size = bytes.len() as u64;
+            (self.part(role, Blob { digest: *digest, size }), bytes.clone())
+        };
+        self.manifests.iter().enumerate().map(part).collect()
+    }
+
+    /// Whether a pull that asks for this manifest wants the image.
+    pub(crate) fn is_named(&self, manifest: &Digest) -> bool {
+        self.manifests.iter().any(|(named, _)| named == manifest)
+    }
+
+    /// Layers and config: what is counted.
+    pub(crate) fn digests(&self) -> impl Iterator<Item = Digest> {
+        self.layers.iter().chain([&self.config]).map(|blob| blob.digest)
+    }
+
+    /// The sizes of layers and config, added up.
+    pub(crate) fn bytes(&self) -> u64 {
+        self.layers.iter().chain([&self.config]).map(|blob| blob.size).sum()
+    }
+
+    fn part(&self, role: Role, Blob { digest, size }: Blob) -> Part {
+        Part { image: self.image, role, digest, size }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn layers_are_written_first_and_the_index_last() {
+        let blob = |text: &[u8]| Blob { digest: Digest::sha256(text), size: 9 };
+        let named = |text: &'static [u8]| (Digest::sha256(text), Bytes::from_static(text));
+        let layers = vec![blob(b"1"), blob(b"2")];
+        let manifests = vec![named(b"manifest"), named(b"index")];
+        let image = Digest::sha256(b"index");
+        let plan = Plan::new(image, blob(b"config"), layers, manifests);
+        let fetched = plan.blobs().into_iter();
+        let written = fetched.chain(plan.manifests().into_iter().map(|(part, _)| part));
+        let roles: Vec<_> = written.map(|part| (part.image == image, part.role)).collect();
+        let order = [Role::Layer, Role::Layer, Role::Config, Role::Manifest, Role::Index];
+        assert_eq!(roles, order.map(|role| (true, role)));
+        assert_eq!(plan.bytes(), 27);
+    }
+}
