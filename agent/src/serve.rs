@@ -25,12 +25,15 @@ use crate::{
     containerd::{ContainerdError, ContainerdStore, Pace},
     listen::{ListenError, bind},
     node::{Node, StartError},
+    warm::Warmer,
 };
 
 mod open_files;
 mod pointing;
+mod warming;
 
 use pointing::point_containerd_here;
+use warming::start_warming;
 
 /// How long answers of the admin listener may go on at the end; each is a few KiB.
 const ADMIN_DRAIN: Duration = Duration::from_secs(1);
@@ -88,7 +91,10 @@ pub async fn run(config: Config) -> Result<(), ServeError> {
     let address = config.admin_listen;
     // Ready means that containerd is pointed here, so that comes first.
     let pointed = point_containerd_here(&config, node.mirror_addr()).await;
+    let (held, stopping) = (store.clone(), running.clone());
+    let warmer = start_warming(&config, &node, held, &tasks, stopping, &mut registry).await;
     let admin = Admin::new(registry, move || readiness(&pointed, &store, &router));
+    let admin = admin.with_status(move || warmer.as_ref().map(Warmer::status).unwrap_or_default());
     tasks.spawn(serve_admin(admin_listener, admin.clone(), metrics, running.clone()));
     info!(node = config.node.name, mirror = %node.mirror_addr(), admin = %address, "serving");
 

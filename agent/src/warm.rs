@@ -9,6 +9,7 @@ use std::{
     sync::{Arc, atomic::AtomicU64},
 };
 
+use futures::future::BoxFuture;
 use onepull_mirror::{Digest, Sink, Store, Warm};
 use prometheus_client::registry::Registry;
 use tokio::{
@@ -52,6 +53,8 @@ pub struct Parts {
     pub store: Arc<dyn Store>,
     /// The way to peers.
     pub warm: Warm,
+    /// Resolves when the first image may be seen to.
+    pub begins: BoxFuture<'static, ()>,
     /// Runs the warmer; close it and wait for it to end what was begun.
     pub tasks: TaskTracker,
     /// Ends it.
@@ -78,11 +81,11 @@ struct Inner {
 impl Warmer {
     /// Starts to bring what is desired.
     pub fn start(parts: Parts, registry: &mut Registry) -> Self {
-        let Parts { desired, runtime, sink, store, warm, tasks, running } = parts;
+        let Parts { desired, runtime, sink, store, warm, begins, tasks, running } = parts;
         let (board, metrics) = (Board::default(), WarmMetrics::register(registry));
         let inner = Inner { desired, runtime, sink, store, warm, tasks, board, metrics };
         let warmer = Self(Arc::new(inner));
-        let run = warmer.clone().run();
+        let run = warmer.clone().run(begins);
         warmer.0.tasks.spawn(running.run_until_cancelled_owned(run));
         warmer
     }
@@ -92,7 +95,8 @@ impl Warmer {
         self.0.board.status(&*self.0.store, Instant::now())
     }
 
-    async fn run(self) {
+    async fn run(self, begins: BoxFuture<'static, ()>) {
+        begins.await;
         let mut desired = self.0.desired.watch();
         let (mut ledger, mut images) = (Ledger::default(), HashSet::new());
         loop {

@@ -1,6 +1,6 @@
 //! A registry and nodes for one test, and an image that is too large to pass in one moment.
 
-use std::{net::Ipv4Addr, time::Duration};
+use std::{net::Ipv4Addr, path::PathBuf, time::Duration};
 
 use onepull_testbed::{
     Containerd, Host, Lab, Layout, Process, Registry, Requirement, Shape, Version, containerd,
@@ -158,6 +158,9 @@ impl Node {
         command.arg("--data-dir").arg(self.folder.path().join("data"));
         command.args(["--registry", registry, "--node-name", self.host.name()]);
         command.args(["--advertise-ip", &ip.to_string()]);
+        if self.desired_file().exists() {
+            command.arg("--desired").arg(self.desired_file());
+        }
         for peer in bootstrap {
             command.args(["--bootstrap", &format!("{peer}:{P2P}")]);
         }
@@ -168,6 +171,11 @@ impl Node {
         });
         ready.await.unwrap();
         self.agent = Some(agent);
+    }
+
+    /// Where an agent that starts later finds what it is to hold.
+    pub(crate) fn desired_file(&self) -> PathBuf {
+        self.folder.path().join("desired.yaml")
     }
 
     pub(crate) fn kill_agent(&mut self) {
@@ -227,7 +235,7 @@ impl Node {
         self.ask((Ipv4Addr::LOCALHOST, MIRROR), path).await
     }
 
-    async fn admin(&self, path: &str) -> Option<String> {
+    pub(crate) async fn admin(&self, path: &str) -> Option<String> {
         self.ask((self.host.ip(), ADMIN), path).await
     }
 

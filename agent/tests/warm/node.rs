@@ -12,7 +12,7 @@ use std::{
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use futures::StreamExt;
+use futures::{FutureExt, StreamExt};
 use http_body_util::{BodyExt, Empty};
 use hyper::{Request, StatusCode};
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
@@ -228,6 +228,7 @@ impl Node {
             sink: Arc::new(FolderSink::new(store.clone())),
             store: store.clone(),
             warm: mirror.warm(),
+            begins: std::future::ready(()).boxed(),
             tasks: tasks.clone(),
             running: shutdown.clone(),
         };
