@@ -8,10 +8,11 @@ use serde::Serialize;
 use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
 
 use crate::{
-    cli::{Cli, Command, HopArgs, OutputArg, OverheadArgs, RunArgs, UsageError},
+    cli::{Cli, Command, HopArgs, OutputArg, OverheadArgs, RunArgs, SimArgs, UsageError},
     hop, overhead,
     report::{html, table},
     run::run,
+    sim,
     transfers::Transfers,
 };
 
@@ -40,6 +41,7 @@ async fn carry_out(cli: Cli, transfers: &Transfers) -> anyhow::Result<ExitCode> 
         Command::Run(args) => return run_command(&args, transfers).await,
         Command::Overhead(args) => overhead_command(&args).await?,
         Command::Hop(args) => hop_command(&args).await?,
+        Command::Sim(args) => sim_command(&args)?,
         Command::Node(args) => hop::node::serve(args.ip, &args.store, args.bootstrap).await?,
         Command::Client { url } => print(&hop::client::fetch(&url)?)?,
         Command::Hash { bytes } => print(&hop::hash::hash(bytes))?,
@@ -78,6 +80,27 @@ async fn hop_command(args: &HopArgs) -> anyhow::Result<()> {
     match args.output {
         OutputArg::Json => println!("{json}"),
         OutputArg::Table => print!("\n{}", hop::render(&measured)),
+    }
+    Ok(())
+}
+
+fn sim_command(args: &SimArgs) -> anyhow::Result<()> {
+    let config = args.build()?;
+    fs::create_dir_all(&args.out).with_context(|| format!("cannot make {}", args.out.display()))?;
+    let (json, table, page) = if args.claim_cost {
+        let cost = sim::cost::measure(command_line(), now());
+        let json = write_json(&args.out.join("report.json"), &cost)?;
+        (json, sim::cost::render(&cost), sim::cost::render_page(&cost))
+    } else {
+        let report = sim::simulate(&config, command_line(), now())?;
+        let json = write_json(&args.out.join("report.json"), &report)?;
+        (json, sim::table::render(&report), sim::page::render(&report))
+    };
+    let path = args.out.join("report.html");
+    write(&path, &page)?;
+    match args.output {
+        OutputArg::Json => println!("{json}"),
+        OutputArg::Table => println!("\n{table}\nReport: {}", path.display()),
     }
     Ok(())
 }

@@ -12,10 +12,12 @@ use thiserror::Error;
 mod hop;
 mod overhead;
 mod run;
+mod sim;
 
 pub use hop::HopArgs;
 pub use overhead::OverheadArgs;
 pub use run::{RunArgs, StoreArg};
+pub use sim::SimArgs;
 
 /// Measures what a registry sends, and how long nodes wait, when many nodes pull one image.
 #[derive(Debug, Parser)]
@@ -35,6 +37,8 @@ pub enum Command {
     Overhead(OverheadArgs),
     /// Measure throughput and CPU time of one hop, peer to mirror to client, beside nginx.
     Hop(HopArgs),
+    /// Simulate many nodes on virtual time, with the real coordinator.
+    Sim(SimArgs),
     /// A node over a folder, until standard input ends.
     #[command(hide = true)]
     Node(NodeArgs),

@@ -19,6 +19,7 @@ pub mod puller;
 pub mod report;
 pub mod run;
 pub mod scrape;
+pub mod sim;
 pub mod transfers;
 
 pub use onepull_agent::units;

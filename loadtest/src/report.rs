@@ -18,7 +18,7 @@ use crate::{
 
 mod flows;
 pub mod html;
-mod plot;
+pub(crate) mod plot;
 mod summary;
 pub mod table;
 #[cfg(test)]

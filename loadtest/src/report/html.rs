@@ -9,7 +9,7 @@ use super::{
 };
 use crate::arm::Arm;
 
-const STYLE: &str = include_str!("style.css");
+pub(crate) const STYLE: &str = include_str!("style.css");
 const MIB: f64 = 1_048_576.0;
 
 /// The whole page.

@@ -12,23 +12,23 @@ const TOP: f64 = 12.0;
 const BOTTOM: f64 = 40.0;
 
 /// A line of a chart.
-pub(super) struct Line {
+pub(crate) struct Line {
     /// Shown when the pointer rests on it, and at its end when `named`.
-    pub(super) label: String,
+    pub(crate) label: String,
     /// Its class in the style sheet.
-    pub(super) class: String,
+    pub(crate) class: String,
     /// In the units of the axes, by rising x.
-    pub(super) points: Vec<(f64, f64)>,
+    pub(crate) points: Vec<(f64, f64)>,
 }
 
 /// A row of dots.
-pub(super) struct Strip {
+pub(crate) struct Strip {
     /// In front of the row.
-    pub(super) label: String,
+    pub(crate) label: String,
     /// Its class in the style sheet.
-    pub(super) class: String,
+    pub(crate) class: String,
     /// A label and a place on the x axis for each dot.
-    pub(super) dots: Vec<(String, f64)>,
+    pub(crate) dots: Vec<(String, f64)>,
 }
 
 /// Where values lie on the paper.
@@ -39,7 +39,7 @@ struct Frame {
 }
 
 /// A chart of lines; both axes start at zero.
-pub(super) fn lines(x_label: &str, y_label: &str, lines: &[Line]) -> String {
+pub(crate) fn lines(x_label: &str, y_label: &str, lines: &[Line]) -> String {
     let points = || lines.iter().flat_map(|line| &line.points);
     let frame = Frame {
         height: 260.0,
@@ -76,7 +76,7 @@ pub(super) fn lines(x_label: &str, y_label: &str, lines: &[Line]) -> String {
 }
 
 /// Rows of dots over one axis, with a mark at `bound`.
-pub(super) fn strips(x_label: &str, bound: f64, rows: &[Strip]) -> String {
+pub(crate) fn strips(x_label: &str, bound: f64, rows: &[Strip]) -> String {
     let row_height = 34.0;
     let x_max = rows.iter().flat_map(|row| &row.dots).map(|dot| dot.1).fold(bound, f64::max) * 1.02;
     let count = u32::try_from(rows.len()).unwrap_or(u32::MAX);
@@ -113,7 +113,7 @@ pub(super) fn strips(x_label: &str, bound: f64, rows: &[Strip]) -> String {
 }
 
 /// Text that is safe between tags and in attributes.
-pub(super) fn escape(text: &str) -> String {
+pub(crate) fn escape(text: &str) -> String {
     text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;").replace('"', "&quot;")
 }
 
