@@ -39,6 +39,9 @@ pub trait Sources: Send + Sync + 'static {
 pub struct Wanted {
     /// Which blob.
     pub digest: Digest,
+    /// Its size, when a manifest told it. The coordinator makes a chain no longer than the blob has
+    /// pieces; of an unknown blob it must assume that it is small.
+    pub size: Option<u64>,
     /// Whether the runtime takes all of it into this node's store, where others can follow it: not
     /// so for a closed range, or for a runtime that keeps its blobs elsewhere.
     pub kept: bool,
@@ -80,6 +83,7 @@ impl Wanted {
     pub fn new(digest: Digest, first: u64, kept: bool) -> Self {
         Self {
             digest,
+            size: None,
             kept,
             may_lead: true,
             promoted: CancellationToken::new(),

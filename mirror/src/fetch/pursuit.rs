@@ -62,6 +62,7 @@ impl Pursuit {
         let whole = want.first == 0 && want.end.is_none();
         let mut wanted = Wanted::new(want.digest, want.first, want.kept);
         wanted.may_lead = want.may_lead;
+        wanted.size = want.size.or_else(|| shared.sizes.get(&want.digest, Instant::now()));
         Self {
             at: want.first,
             ends: None,

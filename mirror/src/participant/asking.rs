@@ -33,7 +33,7 @@ impl Participant {
             may_lead: wanted.may_lead,
             intent: if wanted.kept { Intent::Get } else { Intent::Look },
             lost: wanted.lost(),
-            total: None,
+            total: wanted.size,
         };
         let started = Instant::now();
         let mut verdict = None;
