@@ -28,7 +28,7 @@
 //! # How close it is
 //! Eight real containerds, 256 MiB in four layers, 200 Mbit/s, took 15.8 s in a storm and 16.8 s
 //! staged, medians of a few runs. With the 2.6 s that `ideal` added there, medians of nine seeds are
-//! 17.6 s (11 % more) and 16.4 s (2 % less). Seeds differ by 10 %: the fourth layers of several nodes
+//! 18.1 s (14 % more) and 16.4 s (2 % less). Seeds differ by 10 %: the fourth layers of several nodes
 //! meet at one parent or they do not, because coordinators of different layers do not know of each
 //! other. In the measured storms that happened less. [`SimConfig::unevenness`] was chosen by these
 //! runs; nothing else was. There is no measured run of the warm path yet.

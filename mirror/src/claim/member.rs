@@ -22,7 +22,7 @@ pub(super) struct Member {
     pub(super) total: Option<u64>,
     pub(super) may_lead: bool,
     pub(super) role: Role,
-    /// When it joined, counted in members.
+    /// When it joined, or got a parent before its first byte, counted in such events.
     pub(super) order: u64,
     /// How many parents were above it when it got its own; not kept up to date.
     pub(super) depth: u64,

@@ -106,6 +106,17 @@ impl Roster {
         seat
     }
 
+    /// A member without a byte that was given a parent is the end of a chain from now on, however long
+    /// it waited before. Else the next newcomer would be sent to the same parent, and both would get
+    /// half.
+    pub(super) fn come_last(&mut self, seat: Seat) {
+        if self.members[seat].have == 0 {
+            let order = self.joined;
+            self.joined += 1;
+            self.update(seat, |member| member.order = order);
+        }
+    }
+
     /// Takes a member's seat. Its children look for another parent by themselves.
     pub(super) fn leave(&mut self, seat: Seat) {
         self.detach(seat);

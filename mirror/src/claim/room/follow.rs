@@ -24,6 +24,7 @@ impl Room {
         if standing.is_none() {
             self.leads.forget(seat, &self.roster);
             self.roster.attach(seat, parent, false);
+            self.roster.come_last(seat);
         }
         self.roster.update(seat, |member| member.waiting = None);
         let spares = found.into_iter().filter(|spare| *spare != parent);

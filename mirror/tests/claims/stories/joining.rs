@@ -127,3 +127,14 @@ fn a_lead_that_completes_stays_a_parent() {
     let elsewhere = Claim { node: node(8, Some("b")), ..get(8) };
     assert!(matches!(room.claim(&elsewhere), Verdict::Follow(_)));
 }
+
+#[test]
+fn who_waited_for_a_lead_is_the_end_of_the_chain_once_it_follows() {
+    let mut room = Room::new();
+    let waits = Claim { may_lead: false, ..get(1) };
+    assert_eq!(room.claim(&waits), Verdict::NotYet);
+    assert_eq!(room.get(0), Verdict::Lead);
+    assert_eq!(first(&room.get(2)), Some(0));
+    assert_eq!(first(&room.claim(&waits)), Some(2));
+    assert_eq!(first(&room.get(3)), Some(1), "not node 2, which has a child");
+}
