@@ -4,10 +4,12 @@ mod audit;
 mod config;
 mod content;
 mod cri;
+mod disk;
 mod server;
 
 pub use audit::{ImageAudit, audit_manifest};
 pub use config::Options;
 pub use content::Content;
 pub use cri::Cri;
+pub use disk::SmallDisk;
 pub use server::{Containerd, Version};

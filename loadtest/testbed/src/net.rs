@@ -11,6 +11,7 @@
 
 use std::{ffi::OsStr, process::Command};
 
+mod firewall;
 mod inside;
 mod lab;
 mod loopback;

@@ -104,6 +104,22 @@ impl Process {
         kill_process(Pid::from_child(&self.child), signal).context("cannot signal")
     }
 
+    /// Stops it where it is, by SIGSTOP: its connections stay open, and nobody answers on them.
+    ///
+    /// # Errors
+    /// When it has ended already.
+    pub fn freeze(&mut self) -> Result<()> {
+        self.signal(Signal::STOP)
+    }
+
+    /// Lets it go on, by SIGCONT.
+    ///
+    /// # Errors
+    /// When it has ended already.
+    pub fn thaw(&mut self) -> Result<()> {
+        self.signal(Signal::CONT)
+    }
+
     /// Kills the group with SIGKILL and reaps the process; harmless after its end.
     pub fn kill(&mut self) -> ExitStatus {
         if let Some(status) = self.ended() {

@@ -13,6 +13,8 @@ pub enum Requirement {
     Root,
     /// `ip` and `tc`, to make and shape network namespaces.
     Iproute,
+    /// `iptables`, to lose packets between hosts and to count those to one of them.
+    Iptables,
     /// containerd 1.6 with runc, as in Debian 12.
     Containerd16,
     /// containerd 2.2, built from its Go module.
@@ -31,9 +33,10 @@ pub enum Requirement {
 
 impl Requirement {
     /// All of them, in the order in which they are reported.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Root,
         Self::Iproute,
+        Self::Iptables,
         Self::Containerd16,
         Self::Containerd22,
         Self::Registry,
@@ -47,6 +50,7 @@ impl Requirement {
         match self {
             Self::Root | Self::Containerd22 => &[],
             Self::Iproute => &["iproute2"],
+            Self::Iptables => &["iptables"],
             Self::Containerd16 => &["containerd", "runc"],
             Self::Registry => &["docker-registry", "skopeo"],
             Self::Podman => &["podman"],
@@ -59,6 +63,7 @@ impl Requirement {
     pub fn blocks(self) -> &'static str {
         match self {
             Self::Root | Self::Iproute => "test or load test with real containerds",
+            Self::Iptables => "load test with faults or late nodes",
             Self::Containerd16 => "test against containerd 1.6",
             Self::Containerd22 => "test against containerd 2.2",
             Self::Registry => "test or load test with a real registry",
@@ -77,6 +82,7 @@ impl Requirement {
             }
             Self::Containerd22 => None,
             Self::Iproute => program_missing(&["ip", "tc"], self),
+            Self::Iptables => program_missing(&["iptables"], self),
             Self::Containerd16 => program_missing(&["containerd", "runc"], self),
             Self::Registry => program_missing(&["docker-registry", "skopeo"], self),
             Self::Podman => program_missing(&["podman"], self),

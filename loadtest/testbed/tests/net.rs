@@ -97,3 +97,42 @@ fn the_lab_of_a_process_that_died_is_removed_by_the_next() {
     let _lab = Lab::new().unwrap();
     assert!(!Path::new("/run/netns").join(stale).exists());
 }
+
+#[test]
+fn a_blocked_port_is_lost_from_one_peer_and_back_once_unblocked() {
+    let name = "a_blocked_port_is_lost_from_one_peer_and_back_once_unblocked";
+    if skip(name, &[&NEEDS[..], &[Requirement::Iptables]].concat()) {
+        return;
+    }
+    let lab = Lab::new().unwrap();
+    let (a, b) = (lab.node("a", Shape::OPEN).unwrap(), lab.node("b", Shape::OPEN).unwrap());
+    let addresses = [80, 81].map(|port| SocketAddr::from((b.ip(), port)));
+    let _listeners = addresses.map(|address| b.call(move || TcpListener::bind(address)));
+    let limit = Duration::from_secs(2);
+    let connect = |address| a.call(move || TcpStream::connect_timeout(&address, limit)).unwrap();
+    b.block(a.ip(), 80).unwrap();
+    connect(addresses[0]).unwrap_err();
+    connect(addresses[1]).unwrap();
+    b.unblock().unwrap();
+    connect(addresses[0]).unwrap();
+}
+
+#[test]
+fn what_a_host_sends_to_one_peer_is_counted() {
+    let name = "what_a_host_sends_to_one_peer_is_counted";
+    if skip(name, &[&NEEDS[..], &[Requirement::Iptables]].concat()) {
+        return;
+    }
+    const BYTES: usize = 100_000;
+    let lab = Lab::new().unwrap();
+    let (a, b) = (lab.node("a", Shape::OPEN).unwrap(), lab.node("b", Shape::OPEN).unwrap());
+    a.count(b.ip()).unwrap();
+    assert_eq!(a.sent().unwrap()[&b.ip()], 0);
+    let address = SocketAddr::from((a.ip(), 80));
+    let listener = a.call(move || TcpListener::bind(address)).unwrap().unwrap();
+    let mut receiver = b.call(move || TcpStream::connect(address)).unwrap().unwrap();
+    let mut sender = listener.accept().unwrap().0;
+    sender.write_all(&vec![0; BYTES]).unwrap();
+    receiver.read_exact(&mut vec![0; BYTES]).unwrap();
+    assert!(a.sent().unwrap()[&b.ip()] > BYTES as u64);
+}

@@ -102,6 +102,16 @@ impl Containerd {
         self.process.pid()
     }
 
+    /// Its process, to be frozen and thawed.
+    pub fn process(&mut self) -> &mut Process {
+        &mut self.process
+    }
+
+    /// Where its blobs and ingests are: `blobs/sha256/<hex>` and `ingest/<id>/data`.
+    pub fn content_store(&self) -> PathBuf {
+        self.root().join("io.containerd.content.v1.content")
+    }
+
     /// Kills it with SIGKILL; it stays down until [`Containerd::restart`].
     pub fn kill(&mut self) {
         self.process.kill();
@@ -148,7 +158,7 @@ impl Containerd {
 
     /// Where a complete blob lies.
     pub fn blob(&self, digest: &oci_spec::image::Digest) -> PathBuf {
-        let store = self.root().join("io.containerd.content.v1.content/blobs");
+        let store = self.content_store().join("blobs");
         store.join(digest.algorithm().as_ref()).join(digest.digest())
     }
 

@@ -180,6 +180,15 @@ impl Host {
         Ok(())
     }
 
+    /// Gives its link other rates; a direction that `shape` leaves open keeps the rate that it had.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn reshape(&self, shape: Shape) -> Result<()> {
+        limit(&self.namespace, "eth0", shape.up)?;
+        limit(&self.hub, &self.port, shape.down)
+    }
+
     fn connect(&self, shape: Shape) -> Result<()> {
         let (hub, own) = (self.hub.name(), self.namespace.name());
         let veth = ["type", "veth", "peer", "name", "eth0", "netns", own];
@@ -188,8 +197,7 @@ impl Host {
         self.namespace.ip(&["addr", "add", &format!("{}/16", self.ip), "dev", "eth0"])?;
         self.namespace.ip(&["link", "set", "eth0", "up"])?;
         self.namespace.ip(&["route", "add", "default", "via", &HUB.to_string()])?;
-        limit(&self.namespace, "eth0", shape.up)?;
-        limit(&self.hub, &self.port, shape.down)
+        self.reshape(shape)
     }
 
     /// What the hub's end receives is what the host sends.
