@@ -38,7 +38,7 @@ pub async fn main() -> anyhow::Result<ExitCode> {
 
 async fn carry_out(cli: Cli, transfers: &Transfers) -> anyhow::Result<ExitCode> {
     match cli.command {
-        Command::Run(args) => return run_command(&args, transfers).await,
+        Command::Run(args) => return Box::pin(run_command(&args, transfers)).await,
         Command::Overhead(args) => overhead_command(&args).await?,
         Command::Hop(args) => hop_command(&args).await?,
         Command::Sim(args) => sim_command(&args)?,

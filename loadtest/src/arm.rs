@@ -13,6 +13,8 @@ pub enum Arm {
     Direct,
     /// Every node pulls from a registry of its own: what this machine allows at best.
     Ideal,
+    /// Every node runs Spegel, to compare with.
+    Spegel,
     /// Every node runs the agent, and pulls through its mirror.
     Onepull,
 }
@@ -25,6 +27,7 @@ impl Arm {
         match self {
             Self::Direct => "direct",
             Self::Ideal => "ideal",
+            Self::Spegel => "spegel",
             Self::Onepull => "onepull",
         }
     }

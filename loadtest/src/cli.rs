@@ -13,11 +13,13 @@ mod hop;
 mod overhead;
 mod run;
 mod sim;
+mod trials;
 
 pub use hop::HopArgs;
 pub use overhead::OverheadArgs;
 pub use run::{RunArgs, StoreArg};
 pub use sim::SimArgs;
+pub use trials::TrialArgs;
 
 /// Measures what a registry sends, and how long nodes wait, when many nodes pull one image.
 #[derive(Debug, Parser)]
@@ -104,6 +106,14 @@ pub enum UsageError {
         most: u32,
         /// What was given.
         given: u32,
+    },
+    /// One means nothing without the other.
+    #[error("{flag} needs {needs}")]
+    Needs {
+        /// Which flag.
+        flag: &'static str,
+        /// What has to be given with it.
+        needs: &'static str,
     },
 }
 

@@ -6,9 +6,11 @@
 pub mod app;
 pub mod arm;
 pub mod cli;
+pub mod faults;
 pub mod fleet;
 pub mod hop;
 pub mod image;
+pub mod late;
 pub mod machine;
 pub mod model;
 pub mod origin;

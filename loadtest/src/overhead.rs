@@ -169,6 +169,9 @@ impl<'a> Bench<'a> {
             registry: None,
             version: config.version,
             agent: config.agent.clone(),
+            spegel: None,
+            late: 0,
+            small_disk: None,
         };
         let image = Image::generate(&scratch.join("first"), 1, 1, 0)?;
         let fleet = ContainerdFleet::start(&fleet_config, Arc::new(image), &scratch).await?;

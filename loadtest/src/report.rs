@@ -9,7 +9,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     arm::Arm,
+    faults::FaultRun,
     fleet::Meter,
+    late::LateRun,
     machine::Machine,
     model::Model,
     pattern::Pattern,
@@ -17,6 +19,7 @@ use crate::{
 };
 
 mod flows;
+mod grid;
 pub mod html;
 pub(crate) mod plot;
 mod summary;
@@ -24,6 +27,8 @@ pub mod table;
 #[cfg(test)]
 mod testing;
 
+pub(crate) use grid::grid;
+pub(crate) use plot::escape;
 pub use summary::Summary;
 pub(crate) use summary::median;
 
@@ -52,6 +57,12 @@ pub struct Report {
     pub summary: Vec<Summary>,
     /// Every run, in the order in which they ran.
     pub runs: Vec<Run>,
+    /// What went wrong on purpose, each in a storm of its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub faults: Vec<FaultRun>,
+    /// Nodes that came late, each kind in a storm of its own.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub late: Vec<LateRun>,
 }
 
 /// What was asked for.
@@ -73,6 +84,9 @@ pub struct Setup {
     pub nic: LinkRate,
     /// The registry's uplink.
     pub registry: LinkRate,
+    /// What Spegel calls its version; absent where it did not run.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub spegel: Option<String>,
 }
 
 /// One arm, once.
@@ -141,9 +155,11 @@ pub fn seconds(duration: Duration) -> f64 {
 // === impl Report ===
 
 impl Report {
-    /// Whether every pull of every run succeeded.
+    /// Whether every pull of every run succeeded, and no fault cost a pull.
     pub fn succeeded(&self) -> bool {
-        self.failures().next().is_none()
+        let verdicts = self.faults.iter().map(|run| &run.verdict);
+        let mut verdicts = verdicts.chain(self.late.iter().map(|run| &run.verdict));
+        self.failures().next().is_none() && verdicts.all(|verdict| verdict.lost.is_empty())
     }
 
     /// Every failed pull.

@@ -7,12 +7,14 @@ use thiserror::Error;
 
 use crate::{
     arm::Arm,
+    faults::{Fault, FaultRun, storm::Storms},
     fleet::{
         Account, Fleet, FleetError,
-        containerd::{ContainerdConfig, ContainerdFleet},
+        containerd::{ContainerdConfig, ContainerdFleet, spegel_version},
         embedded::{EmbeddedConfig, EmbeddedFleet},
     },
     image::{Image, ImageError},
+    late::{Joins, Late, LateRun},
     machine::Machine,
     model::Model,
     pattern::{Measured, Pattern},
@@ -39,10 +41,23 @@ pub struct RunConfig {
     pub nic: LinkRate,
     /// The registry's uplink.
     pub registry: LinkRate,
+    /// Spegel's program, for the arm of that name.
+    pub spegel: Option<PathBuf>,
+    /// What runs after the arms.
+    pub trials: Trials,
     /// How often all arms run.
     pub repeats: u32,
     /// Where images, stores and reports go.
     pub out: PathBuf,
+}
+
+/// Storms in which something happens, each beside the arms' own runs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Trials {
+    /// What goes wrong.
+    pub faults: Vec<Fault>,
+    /// Who comes late.
+    pub late: Vec<Late>,
 }
 
 /// What nodes are made of.
@@ -91,6 +106,9 @@ pub enum RunError {
         /// Why.
         source: FleetError,
     },
+    /// A program to compare with does not work.
+    #[error("there is nothing to compare with")]
+    Spegel(#[source] FleetError),
     /// A folder or file could not be written.
     #[error("cannot write {path}")]
     Output {
@@ -131,6 +149,7 @@ pub async fn run(
     let scratch = make_scratch(&config.out)?;
     let image = Arc::new(prepare(config.image.clone(), scratch.path()).await?);
     let bench = Bench { config, image: Arc::clone(&image), transfers, scratch: scratch.path() };
+    let setup = config.setup(&image)?;
     let mut runs = Vec::new();
     for repeat in 1..=config.repeats {
         for arm in &config.arms {
@@ -138,17 +157,20 @@ pub async fn run(
             runs.push(bench.run(*arm, repeat).await.map_err(failed)?);
         }
     }
-    let setup = config.setup(&image);
     let model = Model::new(image.bytes(), config.nodes, setup.layers, config.nic, config.registry);
+    let summary = Summary::of(&runs, image.bytes(), &model, config.pattern);
+    let (faults, late) = (bench.faults(&summary).await, bench.late(&summary).await);
     Ok(Report {
         schema: SCHEMA.into(),
         command,
         started,
         machine: Machine::here(),
         setup,
-        summary: Summary::of(&runs, image.bytes(), &model, config.pattern),
+        summary,
         model,
         runs,
+        faults,
+        late,
     })
 }
 
@@ -210,13 +232,50 @@ impl Bench<'_> {
                 Ok(Arc::new(fleet))
             }
             StoreKind::Containerd { version, agent } => {
-                let (version, agent) = (*version, agent.clone());
-                let (nic, registry) = (Some(nic), Some(registry));
-                let config = ContainerdConfig { arm, nodes, nic, registry, version, agent };
+                let config = self.config.containerd(arm, *version, agent);
                 Ok(Arc::new(ContainerdFleet::start(&config, image, self.scratch).await?))
             }
         }
     }
+}
+
+impl Bench<'_> {
+    /// Every fault in a storm of its own; one that cannot be had does not keep the others from it.
+    async fn faults(&self, summary: &[Summary]) -> Vec<FaultRun> {
+        let StoreKind::Containerd { version, agent } = &self.config.store else { return vec![] };
+        let storms = Storms {
+            fleet: self.config.containerd(Arm::Onepull, *version, agent),
+            image: Arc::clone(&self.image),
+            scratch: self.scratch,
+            calm_seconds: last_seconds(summary, Arm::Onepull),
+        };
+        let mut runs = Vec::new();
+        for fault in &self.config.trials.faults {
+            let run = storms.run(*fault).await;
+            runs.push(run.unwrap_or_else(|error| FaultRun::unmeasured(*fault, &error)));
+        }
+        runs
+    }
+
+    async fn late(&self, summary: &[Summary]) -> Vec<LateRun> {
+        let StoreKind::Containerd { version, agent } = &self.config.store else { return vec![] };
+        let joins = Joins {
+            fleet: self.config.containerd(Arm::Onepull, *version, agent),
+            image: Arc::clone(&self.image),
+            scratch: self.scratch,
+            ideal_seconds: last_seconds(summary, Arm::Ideal),
+        };
+        let mut runs = Vec::new();
+        for late in &self.config.trials.late {
+            let run = joins.run(*late).await;
+            runs.push(run.unwrap_or_else(|error| LateRun::unmeasured(*late, &error)));
+        }
+        runs
+    }
+}
+
+fn last_seconds(summary: &[Summary], arm: Arm) -> Option<f64> {
+    summary.iter().find(|row| row.arm == arm)?.last_seconds
 }
 
 /// A pull that reported success and left something out has failed all the same.
@@ -231,8 +290,25 @@ fn blame(nodes: &mut [NodeRun], lacking: &[Option<String>]) {
 // === impl RunConfig ===
 
 impl RunConfig {
-    fn setup(&self, image: &Image) -> Setup {
-        Setup {
+    /// A fleet of real containerds for one arm.
+    fn containerd(&self, arm: Arm, version: Version, agent: &Path) -> ContainerdConfig {
+        ContainerdConfig {
+            arm,
+            nodes: self.nodes,
+            nic: Some(self.nic),
+            registry: Some(self.registry),
+            version,
+            agent: agent.to_owned(),
+            spegel: self.spegel.clone(),
+            late: 0,
+            small_disk: None,
+        }
+    }
+
+    fn setup(&self, image: &Image) -> Result<Setup, RunError> {
+        let spegel = self.spegel.as_ref().filter(|_| self.arms.contains(&Arm::Spegel));
+        let spegel = spegel.map(|program| spegel_version(program)).transpose();
+        Ok(Setup {
             pattern: self.pattern,
             store: self.store.to_string(),
             nodes: self.nodes,
@@ -241,7 +317,8 @@ impl RunConfig {
             layers: u32::try_from(image.layers).unwrap_or(u32::MAX),
             nic: self.nic,
             registry: self.registry,
-        }
+            spegel: spegel.map_err(RunError::Spegel)?,
+        })
     }
 }
 

@@ -7,7 +7,7 @@ use onepull_loadtest::{
     arm::Arm,
     pattern::Pattern,
     report::{Flow, REGISTRY, Report, SCHEMA},
-    run::{ImageSource, RunConfig, StoreKind, run},
+    run::{ImageSource, RunConfig, StoreKind, Trials, run},
     transfers::Transfers,
     units::{ByteSize, LinkRate},
 };
@@ -39,6 +39,8 @@ async fn report(arm: Arm, pattern: Pattern, nodes: u32, out: &Path) -> Report {
         image,
         nic: rate,
         registry: rate,
+        spegel: None,
+        trials: Trials::default(),
         repeats: 1,
         out: out.to_owned(),
     };

@@ -126,6 +126,36 @@ fn eight_nodes_share_one_pull(flags: &str) {
 }
 
 #[test]
+fn a_follower_that_dies_in_a_storm_costs_nobody_a_pull() {
+    let test = "a_follower_that_dies_in_a_storm_costs_nobody_a_pull";
+    if skips_containerd(test, Requirement::Containerd22) {
+        return;
+    }
+    let out = tempfile::tempdir().unwrap();
+    let flags = "run --store containerd --pattern storm --nodes 3 --image-size 32MiB --layers 2 \
+                 --nic 100Mbit --faults kill-follower";
+    let output = loadtest(flags, out.path());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let table = String::from_utf8(output.stdout).unwrap();
+    assert!(table.lines().any(|line| line.starts_with("kill-follower")), "{table}");
+    let report: Report = read(out.path().join("report.json"));
+    let [run] = report.faults.as_slice() else { panic!("one fault") };
+    assert_eq!(run.verdict.lost, [""; 0]);
+    assert_eq!(run.pulls.iter().map(|pull| pull.attempts).collect::<Vec<_>>(), [1, 1, 1]);
+    assert_eq!(run.hurt_pull().map(|pull| &pull.node), run.victim.as_ref());
+    assert!((0.0..1.0).contains(&run.unfinished_share), "{}", run.unfinished_share);
+}
+
+#[test]
+fn spegel_without_its_program_is_a_usage_error() {
+    let out = tempfile::tempdir().unwrap();
+    let output = loadtest("run --store containerd --arm spegel", out.path());
+    assert_eq!(output.status.code(), Some(2));
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert!(said.starts_with("error: --arm spegel needs --spegel-bin PATH"), "{said}");
+}
+
+#[test]
 fn the_cost_of_the_agent_is_measured_in_pairs() {
     if skips_containerd("the_cost_of_the_agent_is_measured_in_pairs", Requirement::Containerd22) {
         return;

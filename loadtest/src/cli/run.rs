@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
 
-use super::{ContainerdArg, OutputArg, UsageError, agent_beside_this_program, within};
+use super::{ContainerdArg, OutputArg, TrialArgs, UsageError, agent_beside_this_program, within};
 use crate::{
     arm::Arm,
     fleet::embedded::MOST_NODES,
@@ -23,11 +23,19 @@ Examples:
     onepull-loadtest run --pattern storm
   Eight real containerds behind 200 Mbit/s links; needs root:
     onepull-loadtest run --store containerd --image-size 256MiB
+  What every fault costs eight real containerds in a storm, and what late nodes cost:
+    onepull-loadtest run --store containerd --pattern storm --faults all --image-size 256MiB
+    onepull-loadtest run --store containerd --pattern storm --late 50%,done,fleet
+  Beside Spegel:
+    onepull-loadtest run --store containerd --pattern storm --arm ideal,spegel,onepull \
+      --spegel-bin ./spegel
   Your own image (made, for example, with `skopeo copy docker://… oci:my-image`):
     onepull-loadtest run --image my-image
 
 Results: a table on standard output, and OUT/report.json and OUT/report.html (open it in a browser).
-Exit status: 0 when every pull succeeded, 1 when one failed, 2 on a usage error.";
+Exit status: 0 when every pull succeeded, 1 when one failed, 2 on a usage error. With --faults: 1 when
+a node that the fault did not strike had a failed pull, or the struck one never got the image; what
+was slow or took too much of the registry is reported and is no failure.";
 
 /// Flags of `run`.
 #[derive(Debug, Args)]
@@ -35,8 +43,10 @@ Exit status: 0 when every pull succeeded, 1 when one failed, 2 on a usage error.
 pub struct RunArgs {
     /// How nodes get the image; repeat it or separate several by commas, they run one after the
     /// other. direct: all from one registry. ideal: each from a registry of its own, the best this
-    /// machine can do. onepull: through the agent on each node.
-    #[arg(long, value_delimiter = ',', default_value = "direct,ideal,onepull")]
+    /// machine can do. onepull: through the agent on each node. spegel: through Spegel on each node
+    /// (see --spegel-bin) [default: direct,ideal,onepull; onepull with --faults; ideal,onepull with
+    /// --late].
+    #[arg(long, value_delimiter = ',')]
     arm: Vec<Arm>,
 
     /// Who pulls when. planned: one node first; once others can find what it has, all the others.
@@ -85,6 +95,14 @@ pub struct RunArgs {
     #[arg(long, value_name = "PATH")]
     agent_bin: Option<PathBuf>,
 
+    /// What goes wrong, and who comes late.
+    #[command(flatten)]
+    trials: TrialArgs,
+
+    /// Spegel's program, for --arm spegel: a released version (0.7 was used for README).
+    #[arg(long, value_name = "PATH")]
+    spegel_bin: Option<PathBuf>,
+
     /// How often each arm runs; figures are medians.
     #[arg(long, default_value_t = 1, value_name = "R")]
     repeat: u32,
@@ -123,6 +141,9 @@ impl RunArgs {
         within("nodes", self.nodes, MOST_NODES)?;
         within("layers", self.layers, MOST_LAYERS)?;
         within("repeat", self.repeat, MOST_REPEATS)?;
+        let arms = self.arms();
+        self.check_arms(&arms)?;
+        let trials = self.trials.build(&arms, self.pattern, self.store, self.nodes)?;
         let store = match self.store {
             StoreArg::Embedded => StoreKind::Embedded,
             StoreArg::Containerd => StoreKind::Containerd {
@@ -139,7 +160,9 @@ impl RunArgs {
             },
         };
         Ok(RunConfig {
-            arms: self.arm.clone(),
+            arms,
+            trials,
+            spegel: self.spegel_bin.clone(),
             pattern: self.pattern,
             store,
             nodes: self.nodes,
@@ -152,12 +175,38 @@ impl RunArgs {
     }
 }
 
+impl RunArgs {
+    /// Those that were named, or those that what is asked needs to be compared with.
+    fn arms(&self) -> Vec<Arm> {
+        match self.arm.as_slice() {
+            [] => self.trials.default_arms(),
+            named => named.to_vec(),
+        }
+    }
+
+    fn check_arms(&self, arms: &[Arm]) -> Result<(), UsageError> {
+        if !arms.contains(&Arm::Spegel) {
+            return Ok(());
+        }
+        let needs = match (self.store, &self.spegel_bin) {
+            (StoreArg::Embedded, _) => "--store containerd",
+            (StoreArg::Containerd, None) => "--spegel-bin PATH, its program",
+            (StoreArg::Containerd, Some(_)) => return Ok(()),
+        };
+        Err(UsageError::Needs { flag: "--arm spegel", needs })
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use clap::Parser;
 
     use super::*;
-    use crate::cli::{Cli, Command};
+    use crate::{
+        cli::{Cli, Command},
+        faults::Fault,
+        late::Late,
+    };
 
     fn run_config(flags: &str) -> Result<RunConfig, UsageError> {
         let words = ["onepull-loadtest", "run"].into_iter().chain(flags.split_whitespace());
@@ -177,6 +226,46 @@ mod tests {
     fn arms_may_be_repeated_or_separated_by_commas() {
         let config = run_config("--arm direct --arm onepull,ideal").unwrap();
         assert_eq!(config.arms, [Arm::Direct, Arm::Onepull, Arm::Ideal]);
+    }
+
+    #[test]
+    fn spegel_needs_its_program_and_real_containerds() {
+        let refused = |flags: &str| run_config(flags).unwrap_err().to_string();
+        assert_eq!(refused("--arm spegel"), "--arm spegel needs --store containerd");
+        let error = refused("--arm spegel --store containerd");
+        assert_eq!(error, "--arm spegel needs --spegel-bin PATH, its program");
+        let config = run_config("--arm spegel --store containerd --spegel-bin a/spegel").unwrap();
+        assert_eq!(config.spegel, Some("a/spegel".into()));
+    }
+
+    const STORM: &str = "--store containerd --pattern storm";
+
+    #[test]
+    fn faults_are_named_one_by_one_or_all_at_once() {
+        let config = run_config(&format!("{STORM} --faults kill-lead,power-off")).unwrap();
+        assert_eq!(config.trials.faults, [Fault::KillLead, Fault::PowerOff]);
+        assert_eq!(config.arms, [Arm::Onepull]);
+        let all = run_config(&format!("{STORM} --faults all")).unwrap();
+        assert_eq!(all.trials.faults, Fault::ALL);
+    }
+
+    #[test]
+    fn late_nodes_are_compared_with_nodes_that_have_a_registry_each() {
+        let config = run_config(&format!("{STORM} --late 50%,done,fleet")).unwrap();
+        assert_eq!(config.trials.late, [Late::Half, Late::Done, Late::Fleet]);
+        assert_eq!(config.arms, [Arm::Ideal, Arm::Onepull]);
+    }
+
+    #[test]
+    fn faults_need_a_storm_of_three_real_nodes_and_the_calm_one_beside_it() {
+        let refused = |flags: &str| run_config(flags).unwrap_err().to_string();
+        assert_eq!(refused("--faults all"), "--faults or --late needs --store containerd");
+        let error = refused("--faults all --store containerd");
+        assert_eq!(error, "--faults or --late needs --pattern storm");
+        let error = refused(&format!("{STORM} --faults all --arm ideal"));
+        assert_eq!(error, "--faults needs the arm onepull");
+        let error = refused(&format!("{STORM} --faults all --nodes 2"));
+        assert_eq!(error, "--faults needs --nodes 3 at least");
     }
 
     #[test]

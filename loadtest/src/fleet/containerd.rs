@@ -10,8 +10,8 @@ use std::{
 };
 
 use async_trait::async_trait;
-use futures::future::{join_all, try_join_all};
-use onepull_testbed::{Host, Lab, Requirement, Shape, Version, missing, net::Traffic};
+use futures::future::join_all;
+use onepull_testbed::{Host, Lab, Version, net::Traffic};
 
 use super::{Account, Fleet, FleetError, Meter};
 use crate::{
@@ -25,14 +25,24 @@ use crate::{
 
 mod access;
 mod agent;
+mod feeds;
+mod held;
 mod hosts;
+mod hurt;
+mod join;
 mod node;
 mod origin;
 mod probe;
+mod spegel;
+mod start;
 
 use agent::Agent;
 use node::Node;
 use origin::Origin;
+use start::{check_requirements, start_nodes, start_origins};
+
+pub use feeds::Feeds;
+pub use spegel::version as spegel_version;
 
 /// What a fleet of containerds is made of.
 #[derive(Clone, Debug)]
@@ -49,6 +59,13 @@ pub struct ContainerdConfig {
     pub version: Version,
     /// The agent's program.
     pub agent: PathBuf,
+    /// Spegel's program, which the arm of that name needs.
+    pub spegel: Option<PathBuf>,
+    /// How many nodes there are beside these, last in order and without an agent until they
+    /// [`join`](ContainerdFleet::join).
+    pub late: u32,
+    /// A node whose containerd keeps its files on a disk that can be filled up.
+    pub small_disk: Option<usize>,
 }
 
 /// The nodes and their registry, or registries. Fields are in the order in which they have to go.
@@ -58,11 +75,12 @@ pub struct ContainerdFleet {
     origins: Vec<Origin>,
     image: Arc<Image>,
     lab: Lab,
+    config: ContainerdConfig,
     /// The counters when all had started, registries first.
     before: Vec<Traffic>,
     /// The last counters that could be read.
     latest: Mutex<Meter>,
-    _folder: tempfile::TempDir,
+    folder: tempfile::TempDir,
 }
 
 // === impl ContainerdFleet ===
@@ -83,34 +101,30 @@ impl ContainerdFleet {
         let folder = folder.map_err(FleetError::setup("make a folder for the nodes"))?;
         let lab = Lab::new().map_err(FleetError::setup("make a network"))?;
         let origins = start_origins(config, &lab, &image, scratch).await?;
-        let nodes = (1..=config.nodes).zip(origins.iter().cycle()).map(|(number, origin)| {
-            let name = format!("node-{number}");
-            let shape = config.nic.map_or(Shape::OPEN, |nic| Shape::both(nic.bits_per_second()));
-            let host = lab.node(&format!("n{number}"), shape);
-            let host = host.map_err(FleetError::setup(format!("connect {name}")))?;
-            Ok((name, host, origin))
-        });
-        let nodes = nodes.collect::<Result<Vec<_>, FleetError>>()?;
-        let nodes = nodes.into_iter().map(|(name, host, origin)| {
-            let hosts_dir = folder.path().join(&name);
-            Node::start(name, host, config.version, hosts_dir, origin)
-        });
-        let mut nodes = try_join_all(nodes).await?;
-        if config.arm == Arm::Onepull {
-            start_agents(&mut nodes, &config.agent, folder.path()).await?;
-        }
+        let nodes = start_nodes(config, &lab, &origins, &image, folder.path()).await?;
         let mut fleet = Self {
             nodes,
             origins,
             image,
             lab,
+            config: config.clone(),
             before: Vec::new(),
             latest: Mutex::default(),
-            _folder: folder,
+            folder,
         };
+        fleet.start_mirrors().await?;
         fleet.before = fleet.traffic().map_err(FleetError::setup("read the links' counters"))?;
         fleet.meter();
         Ok(fleet)
+    }
+
+    async fn start_mirrors(&self) -> Result<(), FleetError> {
+        let early: Vec<_> = (0..self.config.nodes as usize).collect();
+        match self.config.arm {
+            Arm::Onepull => self.join(&early).await,
+            Arm::Spegel => self.start_spegel().await,
+            Arm::Direct | Arm::Ideal => Ok(()),
+        }
     }
 
     fn traffic(&self) -> anyhow::Result<Vec<Traffic>> {
@@ -143,7 +157,7 @@ impl ContainerdFleet {
 
     fn peer_flows(&self) -> Result<Vec<Flow>, FleetError> {
         let transfers = Transfers::default();
-        for agent in self.nodes.iter().filter_map(|node| node.agent.as_ref()) {
+        for agent in self.nodes.iter().filter_map(|node| node.agent.get()) {
             agent.read_transfers(&transfers)?;
         }
         let flows = transfers.take().into_iter().map(|(to, peer, bytes)| {
@@ -152,52 +166,6 @@ impl ContainerdFleet {
         });
         Ok(flows.collect())
     }
-}
-
-fn check_requirements(config: &ContainerdConfig) -> Result<(), FleetError> {
-    let containerd = match config.version {
-        Version::V1_6 => Requirement::Containerd16,
-        Version::V2_2 => Requirement::Containerd22,
-    };
-    let lab = [Requirement::Root, Requirement::Iproute, Requirement::Registry, containerd];
-    let step = "make nodes of real containerds";
-    if let Some(reason) = missing(&lab) {
-        return Err(FleetError::setup(step)(reason));
-    }
-    if config.arm == Arm::Onepull && !config.agent.is_file() {
-        let reason = format!("there is no agent at {}: see --agent-bin", config.agent.display());
-        return Err(FleetError::setup(step)(reason));
-    }
-    Ok(())
-}
-
-async fn start_origins(
-    config: &ContainerdConfig,
-    lab: &Lab,
-    image: &Image,
-    scratch: &Path,
-) -> Result<Vec<Origin>, FleetError> {
-    let count = if config.arm == Arm::Ideal { config.nodes } else { 1 };
-    let mut origins = Vec::new();
-    for number in 1..=count {
-        origins.push(Origin::start(lab, number, config.registry, scratch).await?);
-        if number == 1 {
-            // They share a storage folder, which outlives them: one push is enough for all.
-            origins[0].push(image, TAG).await?;
-        }
-    }
-    Ok(origins)
-}
-
-async fn start_agents(nodes: &mut [Node], program: &Path, folder: &Path) -> Result<(), FleetError> {
-    let bootstrap = nodes.first().map(|node| node.host.ip());
-    for (index, node) in nodes.iter_mut().enumerate() {
-        let bootstrap = bootstrap.filter(|_| index > 0);
-        node.agent = Some(Agent::spawn(program, node, bootstrap, folder)?);
-    }
-    let others = u32::try_from(nodes.len()).unwrap_or(u32::MAX).saturating_sub(1);
-    try_join_all(nodes.iter_mut().map(|node| node.agent_ready(others))).await?;
-    Ok(())
 }
 
 #[async_trait]
@@ -211,9 +179,12 @@ impl Fleet for ContainerdFleet {
     }
 
     async fn findable(&self, node: usize) -> Result<(), FleetError> {
-        match &self.nodes[node].agent {
-            Some(agent) => agent.announced(&self.nodes[node], self.image.sizes.len()).await,
-            None => Ok(()),
+        let node = &self.nodes[node];
+        let blobs = self.image.sizes.len();
+        match (node.agent.get(), node.spegel.get()) {
+            (Some(agent), _) => agent.announced(node, blobs).await,
+            (None, Some(spegel)) => spegel.announced(node, blobs).await,
+            (None, None) => Ok(()),
         }
     }
 

@@ -88,7 +88,8 @@ impl EmbeddedFleet {
         }
         let agents = match config.arm {
             Arm::Onepull => Agents::start(&nodes, config.nic).await?,
-            Arm::Direct | Arm::Ideal => Agents::none(),
+            // The command line lets Spegel run beside real containerds only.
+            Arm::Direct | Arm::Ideal | Arm::Spegel => Agents::none(),
         };
         for (node, mirror) in nodes.iter_mut().zip(agents.mirrors()) {
             node.source.mirror = Some(mirror);

@@ -7,7 +7,7 @@ use super::{
     plot::{Line, Strip, escape, lines, strips},
     table::megabytes,
 };
-use crate::arm::Arm;
+use crate::{arm::Arm, faults, late};
 
 pub(crate) const STYLE: &str = include_str!("style.css");
 const MIB: f64 = 1_048_576.0;
@@ -21,6 +21,8 @@ pub fn render(report: &Report) -> String {
     );
     header(&mut html, report);
     summary(&mut html, report);
+    faults::html::section(&mut html, &report.faults);
+    late::html::section(&mut html, &report.late);
     overview(&mut html, report);
     for row in &report.summary {
         if let Some(run) = typical(report, row) {

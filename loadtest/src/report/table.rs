@@ -1,6 +1,7 @@
 //! The report as a text table.
 
-use super::{Report, Summary};
+use super::{Report, Summary, grid};
+use crate::{faults, late};
 
 const HEADINGS: [&str; 10] = [
     "arm", "egress", "x image", "seed s", "first s", "median s", "last s", "total s", "bound s",
@@ -15,26 +16,22 @@ pub fn render(report: &Report) -> String {
         "{} nodes ({}), pattern {}, image {image} in {} layers, node link {}, registry {}\n\n",
         setup.nodes, setup.store, setup.pattern, setup.layers, setup.nic, setup.registry,
     );
-    let rows = report.summary.iter().map(|row| cells(row, report.model.link_seconds));
-    let rows: Vec<_> = std::iter::once(HEADINGS.map(str::to_owned)).chain(rows).collect();
-    let widths: Vec<_> = (0..HEADINGS.len())
-        .map(|column| rows.iter().map(|row| row[column].len()).max().unwrap_or(0))
-        .collect();
-    for row in &rows {
-        let line = row.iter().zip(&widths).enumerate().map(|(column, (cell, width))| {
-            if column == 0 { format!("{cell:<width$}") } else { format!("{cell:>width$}") }
-        });
-        text.push_str(line.collect::<Vec<_>>().join("  ").trim_end());
-        text.push('\n');
-    }
+    let rows = report.summary.iter().map(|row| cells(row, report.model.link_seconds).to_vec());
+    let rows: Vec<_> = std::iter::once(HEADINGS.map(str::to_owned).to_vec()).chain(rows).collect();
+    text.push_str(&grid(&rows));
     text.push_str(
         "\nseed: the node that pulls first, where one does; first, median, last: of the others, from \
          their common start.\nbound: image / node link. eta: bound / last.\n",
     );
+    if let Some(version) = &report.setup.spegel {
+        text.push_str(&format!("spegel: {version}\n"));
+    }
     for (run, node) in report.failures() {
         let error = node.error.as_deref().unwrap_or_default();
         text.push_str(&format!("FAILED: {} #{} {}: {error}\n", run.arm, run.repeat, node.name));
     }
+    text.push_str(&faults::table::render(&report.faults));
+    text.push_str(&late::table::render(&report.late));
     text
 }
 

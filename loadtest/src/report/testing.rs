@@ -3,6 +3,7 @@
 use super::{Flow, NodeRun, REGISTRY, Report, Run, SCHEMA, Samples, Setup, Summary};
 use crate::{
     arm::Arm,
+    faults::{Fault, testing::fault_run},
     machine::Machine,
     model::Model,
     pattern::Pattern,
@@ -16,6 +17,12 @@ fn one_failed_pull_makes_a_failed_report() {
     assert_eq!((failed, report.succeeded()), (vec![(Arm::Direct, "node-3")], false));
     report.runs.remove(0);
     assert!(report.succeeded());
+    let mut fault = fault_run(Fault::PowerOff);
+    fault.verdict.missed.push("slow".into());
+    report.faults.push(fault);
+    assert!(report.succeeded());
+    report.faults[0].verdict.lost.push("a pull".into());
+    assert!(!report.succeeded());
 }
 
 const IMAGE: u64 = 10 << 20;
@@ -44,10 +51,13 @@ pub(crate) fn report() -> Report {
             layers: 2,
             nic,
             registry: nic,
+            spegel: None,
         },
         summary: Summary::of(&runs, IMAGE, &model, Pattern::Planned),
         model,
         runs,
+        faults: Vec::new(),
+        late: Vec::new(),
     }
 }
 

@@ -3,13 +3,16 @@
 use std::{
     fs,
     net::{Ipv4Addr, SocketAddr},
-    path::Path,
+    path::{Path, PathBuf},
     time::Duration,
 };
 
 use onepull_testbed::{Host, Process};
 use serde::Deserialize;
-use tokio::time::{sleep, timeout};
+use tokio::{
+    sync::Mutex,
+    time::{sleep, timeout},
+};
 
 use super::{FleetError, node::Node};
 use crate::{
@@ -20,7 +23,8 @@ use crate::{
 /// Ports inside a node's namespace; its own, so they are the agent's defaults.
 const MIRROR: u16 = 29900;
 const PEER: u16 = 29901;
-const P2P: u16 = 29902;
+/// Named here because a fault cuts it off.
+pub(super) const P2P: u16 = 29902;
 const ADMIN: u16 = 29903;
 
 /// An agent is ready in less than a second; a fleet of them on two busy cores takes some more.
@@ -38,7 +42,8 @@ const ANNOUNCED: &str = "onepull_router_announced_digests";
 
 /// A running agent; killed when dropped.
 pub(super) struct Agent {
-    process: Process,
+    process: Mutex<Process>,
+    log: PathBuf,
     admin: SocketAddr,
 }
 
@@ -65,7 +70,7 @@ impl Agent {
         let admin = SocketAddr::from((ip, ADMIN));
         let mut command = node.host.command(program);
         command.arg("serve");
-        command.arg("--containerd-socket").arg(node.containerd.socket());
+        command.arg("--containerd-socket").arg(&node.socket);
         command.arg("--hosts-dir").arg(&node.hosts_dir);
         command.args(["--registry", &node.registry, "--node-name", &node.name]);
         command.args(["--mirror-listen", &format!("127.0.0.1:{MIRROR}")]);
@@ -78,16 +83,17 @@ impl Agent {
         if let Some(bootstrap) = bootstrap {
             command.args(["--bootstrap", &format!("{bootstrap}:{P2P}")]);
         }
-        let process = Process::spawn(command, folder.join(format!("{}.log", node.name)));
+        let log = folder.join(format!("{}.log", node.name));
+        let process = Process::spawn(command, &log);
         let process =
             process.map_err(FleetError::setup(format!("start the agent of {}", node.name)))?;
-        Ok(Self { process, admin })
+        Ok(Self { process: Mutex::new(process), log, admin })
     }
 
     /// Waits until it serves and knows `peers` others: a fleet that is still forming measures how
     /// it forms.
     pub(super) async fn ready(
-        &mut self,
+        &self,
         host: &Host,
         name: &str,
         peers: u32,
@@ -99,8 +105,24 @@ impl Agent {
             let joined = scrape::metric(&text, PEERS)? >= f64::from(peers);
             (status == 200 && joined).then_some(())
         };
-        let ready = self.process.ready("the agent became ready", READY_LIMIT, ask).await;
+        let mut process = self.process.lock().await;
+        let ready = process.ready("the agent became ready", READY_LIMIT, ask).await;
         ready.map_err(FleetError::setup(format!("start the agent of {name}")))
+    }
+
+    /// Ends it by SIGKILL.
+    pub(super) async fn kill(&self) {
+        self.process.lock().await.kill();
+    }
+
+    /// Stops it where it is.
+    pub(super) async fn freeze(&self) -> anyhow::Result<()> {
+        self.process.lock().await.freeze()
+    }
+
+    /// Lets it go on.
+    pub(super) async fn thaw(&self) -> anyhow::Result<()> {
+        self.process.lock().await.thaw()
     }
 
     /// Waits until it announces at least `blobs` digests.
@@ -124,7 +146,7 @@ impl Agent {
 
     /// Adds what its log tells of transfers.
     pub(super) fn read_transfers(&self, transfers: &Transfers) -> Result<(), FleetError> {
-        let log = fs::read(self.process.log()).map_err(FleetError::setup("read an agent's log"))?;
+        let log = fs::read(&self.log).map_err(FleetError::setup("read an agent's log"))?;
         for line in String::from_utf8_lossy(&log).lines() {
             // Most lines are about something else and have other fields.
             if let Ok(Line { target, node, peer, bytes }) = serde_json::from_str(line)
@@ -144,6 +166,11 @@ impl Agent {
     }
 }
 
-async fn ask(host: &Host, admin: SocketAddr, path: &'static str) -> Option<(u16, String)> {
+/// Asks a server in `host`; `None` when there is no answer.
+pub(super) async fn ask(
+    host: &Host,
+    admin: SocketAddr,
+    path: &'static str,
+) -> Option<(u16, String)> {
     host.enter(move || async move { scrape::get(admin, path).await }).await.ok()?.ok()
 }

@@ -1,11 +1,14 @@
 //! One containerd in its namespace.
 
-use std::{path::PathBuf, time::Duration};
+use std::{path::PathBuf, sync::OnceLock, time::Duration};
 
-use onepull_testbed::{Containerd, Host, Version, containerd};
-use tokio::time::timeout;
+use onepull_testbed::{
+    Containerd, Host, Version,
+    containerd::{self, SmallDisk},
+};
+use tokio::{sync::RwLock, time::timeout};
 
-use super::{FleetError, agent::Agent, hosts, origin::Origin};
+use super::{FleetError, agent::Agent, hosts, origin::Origin, spegel::Spegel};
 use crate::image::Image;
 
 /// A pull that takes longer has hung; the slowest sensible load test (16 nodes, no sharing, 1 GiB
@@ -15,8 +18,16 @@ const PULL_DEADLINE: Duration = Duration::from_secs(60 * 60);
 /// A node. Fields are in the order in which they have to go.
 pub(super) struct Node {
     pub(super) name: String,
-    pub(super) agent: Option<Agent>,
-    pub(super) containerd: Containerd,
+    /// Started when the node joins.
+    pub(super) agent: OnceLock<Agent>,
+    pub(super) spegel: OnceLock<Spegel>,
+    /// Held for writing while it is ended and started again.
+    pub(super) containerd: RwLock<Containerd>,
+    /// What its containerd keeps its files on, where that can be filled up.
+    pub(super) disk: Option<SmallDisk>,
+    pub(super) socket: PathBuf,
+    /// Where its blobs and ingests are.
+    pub(super) content_store: PathBuf,
     pub(super) host: Host,
     pub(super) hosts_dir: PathBuf,
     /// The registry's URL.
@@ -28,26 +39,40 @@ pub(super) struct Node {
 // === impl Node ===
 
 impl Node {
-    /// Starts a containerd that pulls from `origin` by plain HTTP.
+    /// Starts a containerd that pulls from `origin` by plain HTTP, on `disk` where there is one.
     pub(super) async fn start(
         name: String,
         host: Host,
         version: Version,
         hosts_dir: PathBuf,
         origin: &Origin,
+        disk: Option<SmallDisk>,
     ) -> Result<Self, FleetError> {
         let written = hosts::write_plain(&hosts_dir, &origin.registry);
         written.map_err(FleetError::setup(format!("write hosts.toml for {name}")))?;
         let options = containerd::Options {
             host: Some(&host),
             hosts_dir: Some(hosts_dir.clone()),
+            folder: disk.as_ref().map(|disk| disk.path().join("containerd")),
             ..Default::default()
         };
         let containerd = Containerd::start(version, options).await;
         let containerd =
             containerd.map_err(FleetError::setup(format!("start containerd on {name}")))?;
         let (registry, repository) = (origin.registry.url(), origin.repository());
-        Ok(Self { name, agent: None, containerd, host, hosts_dir, registry, repository })
+        Ok(Self {
+            name,
+            agent: OnceLock::new(),
+            spegel: OnceLock::new(),
+            socket: containerd.socket(),
+            content_store: containerd.content_store(),
+            containerd: RwLock::new(containerd),
+            disk,
+            host,
+            hosts_dir,
+            registry,
+            repository,
+        })
     }
 
     /// Pulls an image by its tag, as the kubelet does.
@@ -57,7 +82,7 @@ impl Node {
             node: self.name.clone(),
             source: error.into(),
         };
-        let mut cri = self.containerd.cri().await.map_err(failed)?;
+        let mut cri = self.containerd.read().await.cri().await.map_err(failed)?;
         match timeout(PULL_DEADLINE, cri.pull(&reference)).await {
             Ok(pulled) => pulled.map(|_| ()).map_err(failed),
             Err(_) => Err(FleetError::Late {
@@ -70,7 +95,7 @@ impl Node {
     /// What it lacks of the image, after hashing every blob again.
     pub(super) async fn lacks(&self, image: &Image) -> Option<String> {
         let layout = image.layout();
-        let audit = self.containerd.verify_image(layout.manifest_digest()).await;
+        let audit = self.containerd.read().await.verify_image(layout.manifest_digest()).await;
         match audit {
             Ok(audit) if audit.bytes == image.bytes() => None,
             Ok(audit) => Some(format!("it holds {} of {} bytes", audit.bytes, image.bytes())),
@@ -79,8 +104,8 @@ impl Node {
     }
 
     /// Waits until its agent serves and knows `peers` others.
-    pub(super) async fn agent_ready(&mut self, peers: u32) -> Result<(), FleetError> {
-        let Some(agent) = &mut self.agent else { return Ok(()) };
+    pub(super) async fn agent_ready(&self, peers: u32) -> Result<(), FleetError> {
+        let Some(agent) = self.agent.get() else { return Ok(()) };
         agent.ready(&self.host, &self.name, peers).await
     }
 }

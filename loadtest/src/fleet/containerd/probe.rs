@@ -47,7 +47,7 @@ impl ContainerdFleet {
     pub async fn mirror_requests(&self, node: usize) -> Result<f64, FleetError> {
         let node = &self.nodes[node];
         let silent = || format!("the agent of {} does not show its metrics", node.name);
-        let requests = match &node.agent {
+        let requests = match node.agent.get() {
             Some(agent) => agent.requests(&node.host).await,
             None => None,
         };
