@@ -1,6 +1,11 @@
 //! Nodes that come late: what they still take from the registry, and how long they need.
 
-use std::{fmt, path::Path, sync::Arc, time::Duration};
+use std::{
+    fmt,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use clap::ValueEnum;
 use futures::future::{join_all, try_join_all};
@@ -56,6 +61,8 @@ pub struct Joins<'a> {
     pub image: Arc<Image>,
     /// Where stores and logs go.
     pub scratch: &'a Path,
+    /// Where the agents' logs of a storm go that was not within the limits.
+    pub logs: PathBuf,
     /// The last node's time in the arm `ideal`.
     pub ideal_seconds: Option<f64>,
 }
@@ -118,7 +125,11 @@ impl Joins<'_> {
                 lacking[node].as_ref().map(|lacking| format!("it reported success, but {lacking}"));
             joiner.error = joiner.error.take().or(lacks);
         }
-        Ok(self.report(late, early_share, joiners, storm))
+        let run = self.report(late, early_share, joiners, storm);
+        if !run.verdict.is_ok() {
+            fleet.save_logs(&self.logs.join(format!("late-{late}")))?;
+        }
+        Ok(run)
     }
 
     /// Waits for the moment, starts the agents of the late nodes, and lets them pull at once.

@@ -247,6 +247,7 @@ impl Bench<'_> {
             fleet: self.config.containerd(Arm::Onepull, *version, agent),
             image: Arc::clone(&self.image),
             scratch: self.scratch,
+            logs: self.config.out.join("logs"),
             calm_seconds: last_seconds(summary, Arm::Onepull),
         };
         let mut runs = Vec::new();
@@ -263,6 +264,7 @@ impl Bench<'_> {
             fleet: self.config.containerd(Arm::Onepull, *version, agent),
             image: Arc::clone(&self.image),
             scratch: self.scratch,
+            logs: self.config.out.join("logs"),
             ideal_seconds: last_seconds(summary, Arm::Ideal),
         };
         let mut runs = Vec::new();

@@ -33,6 +33,7 @@ Examples:
     onepull-loadtest run --image my-image
 
 Results: a table on standard output, and OUT/report.json and OUT/report.html (open it in a browser).
+Of a storm with a fault or late nodes that was not within its limits, OUT/logs has the agents' logs.
 Exit status: 0 when every pull succeeded, 1 when one failed, 2 on a usage error. With --faults: 1 when
 a node that the fault did not strike had a failed pull, or the struck one never got the image; what
 was slow or took too much of the registry is reported and is no failure.";

@@ -1,6 +1,11 @@
 //! One storm with one fault: from its start until the fault is lifted and every pull has ended.
 
-use std::{collections::BTreeMap, path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeMap,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use futures::future::try_join_all;
 use tokio::{
@@ -37,6 +42,8 @@ pub struct Storms<'a> {
     pub image: Arc<Image>,
     /// Where stores and logs go.
     pub scratch: &'a Path,
+    /// Where the agents' logs of a storm go that was not within the limits.
+    pub logs: PathBuf,
     /// The last node's time in the undisturbed storms.
     pub calm_seconds: Option<f64>,
 }
@@ -79,7 +86,11 @@ impl Storms<'_> {
         let egress_bytes = fleet.meter().egress - before;
         let lacking = fleet.finish().await?.lacking;
         let pulls = storm.into_pulls(&strike, &lacking);
-        Ok(self.report(fault, &fleet, strike, egress_bytes, pulls))
+        let run = self.report(fault, &fleet, strike, egress_bytes, pulls);
+        if !run.verdict.is_ok() {
+            fleet.save_logs(&self.logs.join(fault.as_str()))?;
+        }
+        Ok(run)
     }
 
     async fn fleet(&self, fault: Fault) -> Result<ContainerdFleet, FleetError> {

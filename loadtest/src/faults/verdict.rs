@@ -33,6 +33,11 @@ impl Verdict {
         verdict
     }
 
+    /// Whether all limits held.
+    pub fn is_ok(&self) -> bool {
+        self.lost.is_empty() && self.missed.is_empty()
+    }
+
     /// One word for a table.
     pub fn word(&self) -> &'static str {
         match (self.lost.is_empty(), self.missed.is_empty()) {

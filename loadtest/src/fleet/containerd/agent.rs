@@ -43,7 +43,8 @@ const ANNOUNCED: &str = "onepull_router_announced_digests";
 /// A running agent; killed when dropped.
 pub(super) struct Agent {
     process: Mutex<Process>,
-    log: PathBuf,
+    /// Where its output goes.
+    pub(super) log: PathBuf,
     admin: SocketAddr,
 }
 

@@ -1,6 +1,10 @@
 //! What a measurement of single pulls needs of a fleet, beyond what a pattern does.
 
-use std::{path::PathBuf, time::Duration};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    time::Duration,
+};
 
 use super::{ContainerdFleet, FleetError};
 use crate::image::Image;
@@ -38,6 +42,21 @@ impl ContainerdFleet {
     /// A `hosts.toml` that knows the registry and no mirror.
     pub fn plain_hosts_toml(&self) -> String {
         super::hosts::plain(&self.origins[0].registry)
+    }
+
+    /// Copies what the agents logged to a folder, which it makes.
+    ///
+    /// # Errors
+    /// When a log cannot be read or written.
+    pub fn save_logs(&self, folder: &Path) -> Result<(), FleetError> {
+        let copy = || {
+            fs::create_dir_all(folder)?;
+            self.nodes.iter().filter_map(|node| node.agent.get()).try_for_each(|agent| {
+                let name = agent.log.file_name().unwrap_or_default();
+                fs::copy(&agent.log, folder.join(name)).map(|_| ())
+            })
+        };
+        copy().map_err(FleetError::setup("keep the agents' logs"))
     }
 
     /// Requests of containerd that the node's agent has answered so far.
