@@ -44,19 +44,19 @@ impl ContainerdFleet {
         super::hosts::plain(&self.origins[0].registry)
     }
 
-    /// Copies what the agents logged to a folder, which it makes.
-    ///
-    /// # Errors
-    /// When a log cannot be read or written.
-    pub fn save_logs(&self, folder: &Path) -> Result<(), FleetError> {
-        let copy = || {
+    /// Copies what the agents logged to a folder, which it makes. A measurement is worth more than
+    /// its logs: one that cannot be copied is told and lost.
+    pub fn save_logs(&self, folder: &Path) {
+        let copy = || -> std::io::Result<()> {
             fs::create_dir_all(folder)?;
             self.nodes.iter().filter_map(|node| node.agent.get()).try_for_each(|agent| {
                 let name = agent.log.file_name().unwrap_or_default();
                 fs::copy(&agent.log, folder.join(name)).map(|_| ())
             })
         };
-        copy().map_err(FleetError::setup("keep the agents' logs"))
+        if let Err(error) = copy() {
+            tracing::warn!(%error, folder = %folder.display(), "the agents' logs are lost");
+        }
     }
 
     /// Requests of containerd that the node's agent has answered so far.
