@@ -1,12 +1,9 @@
 //! Whatever happens to onepull, every pull succeeds.
 
-use std::{
-    fs::File,
-    os::unix::fs::FileExt,
-    time::{Duration, Instant},
-};
+use std::{fs::File, os::unix::fs::FileExt};
 
 use onepull_testbed::{Shape, skip};
+use tokio::time::{Duration, Instant};
 
 use crate::cluster::{Cluster, NEEDS, SLOW, VERSIONS};
 
