@@ -22,8 +22,7 @@ impl Cluster {
 
     fn declare(&self, node: &Node, source: &str) {
         let (name, digest) = (self.by_tag(), self.image.manifest_digest());
-        let yaml =
-            format!("images:\n- ref: {name}\n  digest: \"{digest}\"\n  source: {source}\n");
+        let yaml = format!("images:\n- ref: {name}\n  digest: \"{digest}\"\n  source: {source}\n");
         std::fs::write(node.desired_file(), yaml).unwrap();
     }
 

@@ -194,12 +194,7 @@ impl Node {
         });
         let held = store.clone();
         let peers = PeerService::new(held, participant.clone(), metrics.clone(), None, &deadlines);
-        let serving = Serving::peers(metrics.clone());
-        let answer = move |request| {
-            let peers = peers.clone();
-            async move { peers.answer(request).await }
-        };
-        tasks.spawn(serve(listener, serving, answer, shutdown.clone()));
+        tasks.spawn(serve_peers(listener, peers, metrics.clone(), shutdown.clone()));
         let announcing = announce(store.clone(), router.clone());
         tasks.spawn(shutdown.clone().run_until_cancelled_owned(announcing));
 
@@ -233,11 +228,7 @@ impl Node {
             running: shutdown.clone(),
         };
         let warmer = Warmer::start(parts, &mut listed);
-        let answer = move |request| {
-            let mirror = mirror.clone();
-            async move { mirror.answer(request).await }
-        };
-        tasks.spawn(serve(listener, Serving::runtime(metrics), answer, shutdown.clone()));
+        tasks.spawn(serve_runtime(listener, mirror, metrics, shutdown.clone()));
         let (_deliveries, _folder) = (delivered, folder);
         Self { store, runtime, warmer, desired, shutdown, _deliveries, _folder }
     }
@@ -274,6 +265,32 @@ impl Node {
         let names = BTreeMap::from([(NAME.to_owned(), digest), (by_digest, digest)]);
         assert_eq!(self.runtime.names(), names);
     }
+}
+
+async fn serve_peers(
+    listener: TcpListener,
+    peers: PeerService,
+    metrics: Metrics,
+    shutdown: CancellationToken,
+) {
+    let answer = move |request| {
+        let peers = peers.clone();
+        async move { peers.answer(request).await }
+    };
+    serve(listener, Serving::peers(metrics), answer, shutdown).await;
+}
+
+async fn serve_runtime(
+    listener: TcpListener,
+    mirror: Mirror,
+    metrics: Metrics,
+    shutdown: CancellationToken,
+) {
+    let answer = move |request| {
+        let mirror = mirror.clone();
+        async move { mirror.answer(request).await }
+    };
+    serve(listener, Serving::runtime(metrics), answer, shutdown).await;
 }
 
 impl Drop for Node {
