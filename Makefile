@@ -28,7 +28,7 @@ build: protoc ## Build the release binaries.
 .PHONY: demo
 demo: protoc ## Show what it does on 8 embedded nodes: no root, no cluster.
 	cargo build --locked --package onepull-loadtest
-	target/debug/onepull-loadtest run --arm direct,onepull --pattern planned --nodes 8 \
+	target/debug/onepull-loadtest run --arm direct,onepull --pattern staged --nodes 8 \
 	  --image-size 64MiB --layers 4 --nic 400Mbit --store embedded --out target/demo
 
 .PHONY: prepare

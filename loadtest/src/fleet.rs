@@ -7,6 +7,9 @@ use crate::report::Flow;
 
 pub mod containerd;
 pub mod embedded;
+mod steered;
+
+pub use steered::Steered;
 
 /// Nodes that can pull the image under test, and the registry behind them.
 ///
@@ -27,6 +30,11 @@ pub trait Fleet: Send + Sync + 'static {
     /// # Errors
     /// When that does not happen in time.
     async fn findable(&self, node: usize) -> Result<(), FleetError>;
+
+    /// The way to tell nodes what to hold; `None` where they can only pull.
+    fn steered(&self) -> Option<&dyn Steered> {
+        None
+    }
 
     /// What moved so far. Cheap: it is asked many times a second.
     fn meter(&self) -> Meter;

@@ -12,8 +12,11 @@ use tokio::{
 use crate::{
     fleet::{Fleet, FleetError},
     progress::Progress,
-    report::{NodeRun, Samples, seconds},
+    report::{Move, NodeRun, Samples, seconds},
 };
+
+mod controller;
+mod planned;
 
 /// How often the counters are read: fine enough to see a stall of a few hundred milliseconds.
 const SAMPLE_EVERY: Duration = Duration::from_millis(100);
@@ -25,6 +28,8 @@ pub struct Measured {
     pub nodes: Vec<NodeRun>,
     /// The counters over time.
     pub samples: Samples,
+    /// When another node was told to ask the registry.
+    pub moves: Vec<Move>,
     /// From the start of the first pull to the end of the last.
     pub total: Duration,
 }
@@ -33,8 +38,11 @@ pub struct Measured {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Pattern {
-    /// One node first; once what it holds can be found, all the others at once.
+    /// All are told at once to hold the image: one from the registry, the others from peers. Nodes
+    /// that cannot be told pull, all at once.
     Planned,
+    /// One node first; once what it holds can be found, all the others at once.
+    Staged,
     /// All at once.
     Storm,
 }
@@ -47,7 +55,7 @@ impl Pattern {
     /// A failed pull is recorded in its node and does not keep the others from pulling.
     ///
     /// # Errors
-    /// When the first node pulled but cannot be found afterwards.
+    /// When the first node pulled but cannot be found afterwards, or a node cannot be told.
     pub async fn run(
         self,
         fleet: Arc<dyn Fleet>,
@@ -55,20 +63,34 @@ impl Pattern {
     ) -> Result<Measured, FleetError> {
         let start = Instant::now();
         let mut samples = Samples::new(SAMPLE_EVERY, fleet.names().len());
-        let nodes = tokio::select! {
-            nodes = pull_all(&fleet, self.seeds(), start, progress) => nodes?,
+        let (nodes, moves) = tokio::select! {
+            nodes = self.all_nodes(&fleet, start, progress) => nodes?,
             never = sample(&*fleet, &mut samples, progress) => match never {},
         };
         let total = start.elapsed();
         samples.push(&fleet.meter());
-        Ok(Measured { nodes, samples, total })
+        Ok(Measured { nodes, samples, moves, total })
+    }
+
+    async fn all_nodes(
+        self,
+        fleet: &Arc<dyn Fleet>,
+        start: Instant,
+        progress: &Progress,
+    ) -> Result<(Vec<NodeRun>, Vec<Move>), FleetError> {
+        match (self, fleet.steered()) {
+            (Self::Planned, Some(steered)) => {
+                planned::release(fleet, steered, start, progress).await
+            }
+            _ => Ok((pull_all(fleet, self.seeds(), start, progress).await?, Vec::new())),
+        }
     }
 
     /// How many nodes, the first ones, pull before the others.
     pub(crate) fn seeds(self) -> usize {
         match self {
-            Self::Planned => 1,
-            Self::Storm => 0,
+            Self::Staged => 1,
+            Self::Planned | Self::Storm => 0,
         }
     }
 }
@@ -77,6 +99,7 @@ impl fmt::Display for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Planned => "planned",
+            Self::Staged => "staged",
             Self::Storm => "storm",
         })
     }

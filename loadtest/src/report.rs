@@ -3,7 +3,7 @@
 //! Sizes are in bytes, times in seconds, rates in bits per second. Fields are only ever added
 //! within a version of [`SCHEMA`]; renaming or removing one makes a new version.
 
-use std::time::Duration;
+use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Serialize};
 
@@ -104,6 +104,9 @@ pub struct Run {
     pub total_seconds: f64,
     /// One entry a node; where one pulled first, it is the first.
     pub nodes: Vec<NodeRun>,
+    /// When another node was told to ask the registry.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub moves: Vec<Move>,
     /// Who sent how much to whom.
     pub flows: Vec<Flow>,
     /// Bytes over time.
@@ -122,6 +125,19 @@ pub struct NodeRun {
     /// Why it failed; absent when it did not.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub error: Option<String>,
+}
+
+/// Another node was told to ask the registry: what a controller does when the first one cannot.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Move {
+    /// When, after the start of the run.
+    pub seconds: f64,
+    /// The node that had been told so before.
+    pub from: String,
+    /// The node that is now.
+    pub to: String,
+    /// What a node said.
+    pub reason: String,
 }
 
 /// Bytes that one party sent to another.
@@ -166,6 +182,15 @@ impl Report {
     pub fn failures(&self) -> impl Iterator<Item = (&Run, &NodeRun)> {
         let pulls = self.runs.iter().flat_map(|run| run.nodes.iter().map(move |node| (run, node)));
         pulls.filter(|(_, node)| node.error.is_some())
+    }
+}
+
+// === impl Move ===
+
+impl fmt::Display for Move {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { seconds, from, to, reason } = self;
+        write!(f, "at {seconds:.1} s {to} was told to ask the registry instead of {from}: {reason}")
     }
 }
 

@@ -207,7 +207,7 @@ impl Bench<'_> {
         let measured = self.config.pattern.run(Arc::clone(&fleet), &progress).await;
         let meter = fleet.meter();
         let Account { flows, lacking } = fleet.finish().await?;
-        let Measured { mut nodes, samples, total } = measured?;
+        let Measured { mut nodes, samples, moves, total } = measured?;
         blame(&mut nodes, &lacking);
         Ok(Run {
             arm,
@@ -216,6 +216,7 @@ impl Bench<'_> {
             egress_wire_bytes: meter.egress_wire,
             total_seconds: seconds(total),
             nodes,
+            moves,
             flows,
             samples,
         })

@@ -84,7 +84,7 @@ pub enum SimPattern {
     Planned,
     /// All at once, and nobody planned it.
     Storm,
-    /// One node first; once it has all, all the others at once. What `run --pattern planned` does.
+    /// One node first; once it has all, all the others at once. What `run --pattern staged` does.
     Staged,
 }
 

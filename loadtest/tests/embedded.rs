@@ -68,7 +68,7 @@ fn check(report: &Report, nodes: usize) {
 async fn without_sharing_the_registry_sends_the_image_to_every_node() {
     for arm in [Arm::Direct, Arm::Ideal] {
         let out = tempfile::tempdir().unwrap();
-        let report = report(arm, Pattern::Planned, 3, out.path()).await;
+        let report = report(arm, Pattern::Staged, 3, out.path()).await;
         check(&report, 3);
         assert_eq!(report.summary[0].egress_images, 3.0);
         assert!(report.runs[0].flows.iter().all(|flow| flow.from == REGISTRY));
@@ -79,7 +79,7 @@ async fn without_sharing_the_registry_sends_the_image_to_every_node() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn shared_by_onepull_the_registry_sends_the_image_once() {
-    for pattern in [Pattern::Planned, Pattern::Storm] {
+    for pattern in [Pattern::Staged, Pattern::Storm] {
         shared(pattern).await;
     }
 }
@@ -93,7 +93,7 @@ async fn shared(pattern: Pattern) {
     assert!(egress >= image && egress * 100 <= image * 101, "{egress} of {image} bytes");
     let upstream: Vec<&Flow> =
         report.runs[0].flows.iter().filter(|flow| flow.from == REGISTRY).collect();
-    if pattern == Pattern::Planned {
+    if pattern == Pattern::Staged {
         assert_eq!(upstream.len(), 1, "one node pulled from the registry: {upstream:?}");
     }
 }

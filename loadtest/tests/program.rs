@@ -105,7 +105,7 @@ fn real_containerds_share_a_real_image() {
 /// The first node gets the image from the registry, the others from nodes, every byte once.
 fn eight_nodes_share_one_pull(flags: &str) {
     let out = tempfile::tempdir().unwrap();
-    let flags = format!("run --store containerd --arm onepull --nodes 8 {flags}");
+    let flags = format!("run --store containerd --arm onepull --pattern staged --nodes 8 {flags}");
     let output = loadtest(&flags, out.path());
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let report: Report = read(out.path().join("report.json"));
@@ -122,6 +122,31 @@ fn eight_nodes_share_one_pull(flags: &str) {
         };
         let (registry, peers) = (sum(true), sum(false));
         assert_eq!((registry, registry + peers), (from_registry, image), "{:?}", flows.next());
+    }
+}
+
+#[test]
+fn real_containerds_hold_what_they_were_told_to_and_the_registry_sends_it_once() {
+    let test = "real_containerds_hold_what_they_were_told_to_and_the_registry_sends_it_once";
+    if skips_containerd(test, Requirement::Containerd22) {
+        return;
+    }
+    let out = tempfile::tempdir().unwrap();
+    let flags = "run --store containerd --arm direct,onepull --pattern planned --nodes 3 \
+                 --image-size 16MiB --layers 2 --nic 1Gbit";
+    let output = loadtest(flags, out.path());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let report: Report = read(out.path().join("report.json"));
+    let image = report.setup.image_bytes.bytes();
+    let [direct, onepull] = report.runs.as_slice() else { panic!("two runs") };
+    assert!(direct.egress_bytes >= 3 * image, "{} of {image} bytes", direct.egress_bytes);
+    let egress = onepull.egress_bytes;
+    assert!(egress >= image && egress * 100 <= image * 105, "{egress} of {image} bytes");
+    assert_eq!(onepull.moves, []);
+    for (node, from_registry) in onepull.nodes.iter().zip([image, 0, 0]) {
+        let flows = onepull.flows.iter().filter(|flow| flow.to == node.name);
+        let registry = flows.filter(|flow| flow.from == REGISTRY).map(|flow| flow.bytes);
+        assert_eq!((registry.sum::<u64>(), node.started_seconds), (from_registry, 0.0));
     }
 }
 

@@ -21,8 +21,8 @@ Examples:
     onepull-loadtest run --arm direct,onepull --nic 50Mbit --repeat 3 --out /tmp/report
   Eight nodes that all want the image at once:
     onepull-loadtest run --pattern storm
-  Eight real containerds behind 200 Mbit/s links; needs root:
-    onepull-loadtest run --store containerd --image-size 256MiB
+  Eight real containerds behind 200 Mbit/s links, told what to hold; needs root:
+    onepull-loadtest run --store containerd --arm ideal,onepull --image-size 256MiB
   What every fault costs eight real containerds in a storm, and what late nodes cost:
     onepull-loadtest run --store containerd --pattern storm --faults all --image-size 256MiB
     onepull-loadtest run --store containerd --pattern storm --late 50%,done,fleet
@@ -50,10 +50,13 @@ pub struct RunArgs {
     #[arg(long, value_delimiter = ',')]
     arm: Vec<Arm>,
 
-    /// Who pulls when. planned: one node first; once others can find what it has, all the others.
-    /// storm: all at once, and nobody planned it.
-    #[arg(long, default_value = "planned")]
-    pattern: Pattern,
+    /// Who pulls when. planned: all agents are told at once to hold the image, one of them from the
+    /// registry and the others from it; arms without agents pull, all at once (--store containerd
+    /// only). staged: one node pulls first; once others can find what it has, all the others. storm:
+    /// all pull at once, and nobody planned it [default: planned with --store containerd; staged
+    /// with --store embedded or --arm spegel].
+    #[arg(long)]
+    pattern: Option<Pattern>,
 
     /// How many nodes pull.
     #[arg(long, default_value_t = 8)]
@@ -144,7 +147,8 @@ impl RunArgs {
         within("repeat", self.repeat, MOST_REPEATS)?;
         let arms = self.arms();
         self.check_arms(&arms)?;
-        let trials = self.trials.build(&arms, self.pattern, self.store, self.nodes)?;
+        let pattern = self.pattern(&arms)?;
+        let trials = self.trials.build(&arms, pattern, self.store, self.nodes)?;
         let store = match self.store {
             StoreArg::Embedded => StoreKind::Embedded,
             StoreArg::Containerd => StoreKind::Containerd {
@@ -164,7 +168,7 @@ impl RunArgs {
             arms,
             trials,
             spegel: self.spegel_bin.clone(),
-            pattern: self.pattern,
+            pattern,
             store,
             nodes: self.nodes,
             image,
@@ -182,6 +186,19 @@ impl RunArgs {
         match self.arm.as_slice() {
             [] => self.trials.default_arms(),
             named => named.to_vec(),
+        }
+    }
+
+    /// What was asked for, or the best that all arms can do.
+    fn pattern(&self, arms: &[Arm]) -> Result<Pattern, UsageError> {
+        let needs = match (self.store, arms.contains(&Arm::Spegel)) {
+            (StoreArg::Embedded, _) => "--store containerd",
+            (StoreArg::Containerd, true) => "other arms than spegel",
+            (StoreArg::Containerd, false) => return Ok(self.pattern.unwrap_or(Pattern::Planned)),
+        };
+        match self.pattern {
+            Some(Pattern::Planned) => Err(UsageError::Needs { flag: "--pattern planned", needs }),
+            other => Ok(other.unwrap_or(Pattern::Staged)),
         }
     }
 
@@ -237,6 +254,21 @@ mod tests {
         assert_eq!(error, "--arm spegel needs --spegel-bin PATH, its program");
         let config = run_config("--arm spegel --store containerd --spegel-bin a/spegel").unwrap();
         assert_eq!(config.spegel, Some("a/spegel".into()));
+    }
+
+    #[test]
+    fn only_agents_beside_real_containerds_can_be_told_what_to_hold() {
+        let pattern = |flags: &str| run_config(flags).map(|config| config.pattern);
+        let spegel = "--store containerd --arm onepull,spegel --spegel-bin a/spegel";
+        assert_eq!(pattern(""), Ok(Pattern::Staged));
+        assert_eq!(pattern("--store containerd"), Ok(Pattern::Planned));
+        assert_eq!(pattern(spegel), Ok(Pattern::Staged));
+        assert_eq!(pattern("--store containerd --pattern staged"), Ok(Pattern::Staged));
+        let refused = |flags: &str| pattern(flags).unwrap_err().to_string();
+        let error = refused("--pattern planned");
+        assert_eq!(error, "--pattern planned needs --store containerd");
+        let error = refused(&format!("{spegel} --pattern planned"));
+        assert_eq!(error, "--pattern planned needs other arms than spegel");
     }
 
     const STORM: &str = "--store containerd --pattern storm";

@@ -81,7 +81,9 @@ impl TrialArgs {
         let needs = |flag, needs| Err(UsageError::Needs { flag, needs });
         match (store, pattern) {
             (StoreArg::Embedded, _) if any => needs("--faults or --late", "--store containerd"),
-            (_, Pattern::Planned) if any => needs("--faults or --late", "--pattern storm"),
+            (_, Pattern::Planned | Pattern::Staged) if any => {
+                needs("--faults or --late", "--pattern storm")
+            }
             _ if trials.faults.is_empty() => Ok(trials),
             _ if !arms.contains(&Arm::Onepull) => needs("--faults", "the arm onepull"),
             _ if nodes < LEAST_NODES => needs("--faults", "--nodes 3 at least"),

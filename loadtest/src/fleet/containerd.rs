@@ -13,7 +13,7 @@ use async_trait::async_trait;
 use futures::future::join_all;
 use onepull_testbed::{Host, Lab, Version, net::Traffic};
 
-use super::{Account, Fleet, FleetError, Meter};
+use super::{Account, Fleet, FleetError, Meter, Steered};
 use crate::{
     arm::Arm,
     image::Image,
@@ -35,6 +35,7 @@ mod origin;
 mod probe;
 mod spegel;
 mod start;
+mod steer;
 
 use agent::Agent;
 use node::Node;
@@ -186,6 +187,10 @@ impl Fleet for ContainerdFleet {
             (None, Some(spegel)) => spegel.announced(node, blobs).await,
             (None, None) => Ok(()),
         }
+    }
+
+    fn steered(&self) -> Option<&dyn Steered> {
+        (self.config.arm == Arm::Onepull).then_some(self)
     }
 
     fn meter(&self) -> Meter {

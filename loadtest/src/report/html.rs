@@ -143,6 +143,9 @@ fn arm(html: &mut String, report: &Report, run: &Run) {
         run.arm,
         flows::matrix(run, report.setup.image_bytes.bytes()),
     );
+    for moved in &run.moves {
+        let _ = write!(html, "<p class=note>{}</p>", escape(&moved.to_string()));
+    }
     for node in &run.nodes {
         if let Some(error) = &node.error {
             let _ = write!(html, "<p class=failed>{}: {}</p>", escape(&node.name), escape(error));

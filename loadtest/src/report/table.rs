@@ -26,6 +26,11 @@ pub fn render(report: &Report) -> String {
     if let Some(version) = &report.setup.spegel {
         text.push_str(&format!("spegel: {version}\n"));
     }
+    for run in &report.runs {
+        for moved in &run.moves {
+            text.push_str(&format!("MOVED: {} #{}: {moved}\n", run.arm, run.repeat));
+        }
+    }
     for (run, node) in report.failures() {
         let error = node.error.as_deref().unwrap_or_default();
         text.push_str(&format!("FAILED: {} #{} {}: {error}\n", run.arm, run.repeat, node.name));

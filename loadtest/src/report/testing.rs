@@ -43,7 +43,7 @@ pub(crate) fn report() -> Report {
             optimised: true,
         },
         setup: Setup {
-            pattern: Pattern::Planned,
+            pattern: Pattern::Staged,
             store: "embedded".into(),
             nodes: 3,
             image: "generated".into(),
@@ -53,7 +53,7 @@ pub(crate) fn report() -> Report {
             registry: nic,
             spegel: None,
         },
-        summary: Summary::of(&runs, IMAGE, &model, Pattern::Planned),
+        summary: Summary::of(&runs, IMAGE, &model, Pattern::Staged),
         model,
         runs,
         faults: Vec::new(),
@@ -99,6 +99,7 @@ fn run(arm: Arm, egress: u64, total: f64, nodes: Vec<NodeRun>, flows: Vec<Flow>)
         egress_wire_bytes: egress + 1000,
         total_seconds: total,
         nodes,
+        moves: Vec::new(),
         flows,
         samples: Samples {
             interval_seconds: 1.0,

@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use onepull_agent::status::NodeStatus;
 use onepull_testbed::{Host, Process};
 use serde::Deserialize;
 use tokio::{
@@ -14,7 +15,7 @@ use tokio::{
     time::{sleep, timeout},
 };
 
-use super::{FleetError, node::Node};
+use super::{FleetError, node::Node, steer};
 use crate::{
     scrape,
     transfers::{TARGET, Transfers},
@@ -45,6 +46,8 @@ pub(super) struct Agent {
     process: Mutex<Process>,
     /// Where its output goes.
     pub(super) log: PathBuf,
+    /// Where it reads what it is meant to hold.
+    pub(super) desired: PathBuf,
     admin: SocketAddr,
 }
 
@@ -80,6 +83,8 @@ impl Agent {
         command.args(["--admin-listen", &admin.to_string()]);
         command.args(["--advertise-ip", &ip.to_string()]);
         command.arg("--data-dir").arg(folder.join(format!("{}.agent", node.name)));
+        let desired = steer::write_nothing(folder, &node.name)?;
+        command.arg("--desired").arg(&desired);
         command.args(["--insecure-peers", "--log-format", "json"]);
         if let Some(bootstrap) = bootstrap {
             command.args(["--bootstrap", &format!("{bootstrap}:{P2P}")]);
@@ -88,7 +93,7 @@ impl Agent {
         let process = Process::spawn(command, &log);
         let process =
             process.map_err(FleetError::setup(format!("start the agent of {}", node.name)))?;
-        Ok(Self { process: Mutex::new(process), log, admin })
+        Ok(Self { process: Mutex::new(process), log, desired, admin })
     }
 
     /// Waits until it serves and knows `peers` others: a fleet that is still forming measures how
@@ -138,6 +143,12 @@ impl Agent {
             what: format!("{} did not announce its {blobs} blobs", node.name),
             seconds: ANNOUNCE_LIMIT.as_secs(),
         })
+    }
+
+    /// What it says of the images that it was told to hold; `None` when it does not answer.
+    pub(super) async fn status(&self, host: &Host) -> Option<NodeStatus> {
+        let (_, json) = ask(host, self.admin, "/status").await?;
+        serde_json::from_str(&json).ok()
     }
 
     async fn announces(&self, host: &Host) -> Option<f64> {

@@ -9,7 +9,7 @@ use onepull_testbed::{
 use tokio::{sync::RwLock, time::timeout};
 
 use super::{FleetError, agent::Agent, hosts, origin::Origin, spegel::Spegel};
-use crate::image::Image;
+use crate::{image::Image, origin::TAG};
 
 /// A pull that takes longer has hung; the slowest sensible load test (16 nodes, no sharing, 1 GiB
 /// at 50 Mbit/s) takes 46 minutes.
@@ -75,9 +75,14 @@ impl Node {
         })
     }
 
+    /// The name of an image in its registry.
+    pub(super) fn reference(&self, tag: &str) -> String {
+        format!("{}:{tag}", self.repository)
+    }
+
     /// Pulls an image by its tag, as the kubelet does.
     pub(super) async fn pull(&self, tag: &str) -> Result<(), FleetError> {
-        let reference = format!("{}:{tag}", self.repository);
+        let reference = self.reference(tag);
         let failed = |error: anyhow::Error| FleetError::Pull {
             node: self.name.clone(),
             source: error.into(),
@@ -97,8 +102,24 @@ impl Node {
         let layout = image.layout();
         let audit = self.containerd.read().await.verify_image(layout.manifest_digest()).await;
         match audit {
-            Ok(audit) if audit.bytes == image.bytes() => None,
+            Ok(audit) if audit.bytes == image.bytes() => self.lacks_name(image).await,
             Ok(audit) => Some(format!("it holds {} of {} bytes", audit.bytes, image.bytes())),
+            Err(error) => Some(format!("{error:#}")),
+        }
+    }
+
+    /// Whether CRI lists the image under its tag and its digest, as after a pull of the tag.
+    async fn lacks_name(&self, image: &Image) -> Option<String> {
+        let tag = self.reference(TAG);
+        let digest = format!("{}@{}", self.repository, image.manifest);
+        let listed = async { self.containerd.read().await.cri().await?.image_status(&tag).await };
+        match listed.await {
+            Ok(Some(listed))
+                if listed.repo_tags.contains(&tag) && listed.repo_digests.contains(&digest) =>
+            {
+                None
+            }
+            Ok(_) => Some(format!("CRI does not list it as {tag} and {digest}")),
             Err(error) => Some(format!("{error:#}")),
         }
     }
