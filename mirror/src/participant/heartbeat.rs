@@ -34,6 +34,10 @@ use crate::{
 /// it any more, and whoever comes now finds it announced.
 const IDLE: Duration = Duration::from_secs(10);
 
+/// How long a lead may stand in its runtime's queue, as long as other blobs arrive: the layers before
+/// it are larger than that takes only on links on which nobody waits for them.
+const QUEUE: Duration = Duration::from_secs(300);
+
 /// Followers that a node serves with one blob: one continues the pipeline, the other is there when a
 /// parent died or a zone has to be entered. More would share the uplink of each.
 pub(super) const SLOTS: u32 = 2;
@@ -72,7 +76,9 @@ struct State {
     role: Role,
     may_lead: bool,
     promoted: CancellationToken,
-    /// When a verdict or a byte came last.
+    /// When the verdict came.
+    entered: Instant,
+    /// When a verdict or a byte came last, or the runtime was busy with other blobs.
     active: Instant,
     /// When a byte came last.
     grew: Option<Instant>,
@@ -153,8 +159,9 @@ impl Participant {
             let grown = bytes(now);
             part.note(grown > have, Instant::now());
             (have, told) = (grown, now);
+            let is_queued = have == 0 && self.is_busy_beside(&digest) && part.queue(Instant::now());
             let stage = match part.stage(now, Instant::now()) {
-                Stage::Leading if have == 0 && self.is_busy_beside(&digest) => Stage::Queued,
+                Stage::Leading if is_queued => Stage::Queued,
                 stage => stage,
             };
             // Who is gone says so once.
@@ -246,6 +253,17 @@ impl Part {
         }
     }
 
+    /// The runtime has no slot for a blob that this node leads: it comes later, and is no less this
+    /// node's. Returns whether that may be believed.
+    fn queue(&self, now: Instant) -> bool {
+        let mut state = self.state();
+        let waits = state.role == Role::Leading && now < state.entered + QUEUE;
+        if waits {
+            state.active = now;
+        }
+        waits
+    }
+
     fn stage(&self, presence: Option<Presence>, now: Instant) -> Stage {
         let state = self.state();
         match (presence, state.role) {
@@ -272,7 +290,7 @@ impl Part {
 impl State {
     fn new(role: Role, wanted: &Wanted, now: Instant) -> Self {
         let (promoted, may_lead) = (wanted.promoted.clone(), wanted.may_lead);
-        Self { role, may_lead, promoted, active: now, grew: None, sent_away: false }
+        Self { role, may_lead, promoted, entered: now, active: now, grew: None, sent_away: false }
     }
 
     fn is_idle(&self, now: Instant) -> bool {
