@@ -57,10 +57,10 @@ impl Default for Deadlines {
             pause: Duration::from_secs(2),
             claim: Duration::from_secs(1),
             claim_unanswered: Duration::from_millis(18),
-            arrival: Duration::from_secs(8),
+            arrival: Duration::from_secs(9),
             turn: Duration::from_secs(2),
             crowded: Duration::from_millis(700),
-            first_byte: Duration::from_secs(8),
+            first_byte: Duration::from_millis(9500),
             starved: Duration::from_secs(10),
         }
     }

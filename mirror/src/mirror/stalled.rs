@@ -30,7 +30,7 @@ impl Inner {
 
     async fn next_in_turn(&self, bytes: &mut ByteStream) -> Wait<Option<io::Result<Bytes>>> {
         let mut next = bytes.next();
-        match self.parking.wait(Pin::new(&mut next)).await {
+        match self.parking.wait_long(Pin::new(&mut next)).await {
             Wait::Parked(_space) => Wait::Over(next.await),
             wait => wait,
         }

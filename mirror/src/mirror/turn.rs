@@ -25,12 +25,9 @@ pub(super) const REMEMBERED: Duration = Duration::from_secs(3600);
 /// Blobs remembered, many more than wait at a time.
 pub(super) const TURNS: usize = 4096;
 
-/// Empty answers for a blob while two others wait. containerd fails the pull at the fourth in a row;
-/// one is left to whatever else may break, an agent that is restarted for example.
+/// Empty answers for a blob. containerd fails the pull at the fourth in a row; one is left to whatever
+/// else may break, an agent that is restarted for example.
 const MOST_TURNS: u32 = 2;
-
-/// Empty answers for a blob because it waits itself: one, or those for a crowd would be used up.
-const OWN_TURNS: u32 = 1;
 
 /// The part of a request's patience that the third one has when all that is left to it is to wait: with
 /// `Deadlines::crowded` 3.4 s, so that whoever is behind it comes in time.
@@ -73,7 +70,9 @@ impl Inner {
         let turn = Instant::now() + self.turn;
         let mut search = pin!(search);
         let wait = match self.parking.wait(search.as_mut()).await {
-            Wait::Crowded => match self.way_out(&digest, MOST_TURNS) {
+            // What is on its way is worth its slot.
+            Wait::Crowded if self.participant.is_arriving(&digest).await => return search.await,
+            Wait::Crowded => match self.way_out(&digest) {
                 Way::Again(size) => return self.ask_again(digest, range, size),
                 Way::Registry => return None,
                 Way::Hold => self.parking.hold(search.as_mut(), self.first_byte / HELD).await,
@@ -85,11 +84,12 @@ impl Inner {
             Wait::Parked(space) => space,
             Wait::Crowded => return None,
         };
-        match self.way_out(&digest, OWN_TURNS) {
-            Way::Again(size) if is_whole => {
-                let found = timeout_at(turn, search).await;
-                found.unwrap_or_else(|_| self.ask_again(digest, range, size))
-            }
+        match self.way_out(&digest) {
+            Way::Again(size) if is_whole => match timeout_at(turn, search.as_mut()).await {
+                Ok(found) => found,
+                Err(_) if self.participant.is_arriving(&digest).await => search.await,
+                Err(_) => self.ask_again(digest, range, size),
+            },
             _ => search.await,
         }
     }
@@ -111,11 +111,11 @@ impl Inner {
         }
     }
 
-    fn way_out(&self, digest: &Digest, most_turns: u32) -> Way {
+    fn way_out(&self, digest: &Digest) -> Way {
         let turns = self.turns.get(digest, Instant::now()).unwrap_or(0);
         match self.fetcher.known_size(digest) {
             Some(size) if size < LEAST => Way::Registry,
-            Some(size) if turns < most_turns => Way::Again(size),
+            Some(size) if turns < MOST_TURNS => Way::Again(size),
             _ => Way::Hold,
         }
     }

@@ -51,6 +51,15 @@ impl Participant {
         verdict
     }
 
+    /// Whether a blob arrives anywhere, as far as its coordinator knows: then its bytes are on their way
+    /// here, however many nodes they have to pass.
+    pub(crate) async fn is_arriving(&self, digest: &Digest) -> bool {
+        match self.claim(&Wanted::new(*digest, 0, false)).await {
+            Some(Verdict::Follow(parents)) => parents.iter().any(|parent| parent.have > 0),
+            _ => false,
+        }
+    }
+
     /// The coordinators to try. A new node asks a peer before itself: that one knows more peers, and
     /// sends it on to the closest, which may be itself after all.
     fn to_ask(&self, digest: &Digest, now: Instant) -> Vec<Peer> {

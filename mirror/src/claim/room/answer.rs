@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use tokio::time::Instant;
 
 use super::{Candidate, Counters, Phase, Role, Room, Seat, Seeker, note};
-use crate::claim::{Claim, Intent, MOST_LOST, Verdict};
+use crate::claim::{Claim, Intent, MOST_LOST, MOST_PARENTS, Verdict};
 
 impl Room {
     /// Answers a claim.
@@ -51,7 +51,23 @@ impl Room {
         };
         let found = seeker.find(&mut self.roster);
         count.looked_at += found.looked_at as u64;
-        self.name(&found.parents).map_or(Verdict::NotYet, Verdict::Follow)
+        let parents = self.with_a_lead(found.parents, claim, lost);
+        self.name(&parents).map_or(Verdict::NotYet, Verdict::Follow)
+    }
+
+    /// The parents, and as the last one a lead that has bytes: who looks wants to know whether the blob
+    /// is arriving anywhere.
+    fn with_a_lead(&self, mut parents: Vec<Seat>, claim: &Claim, lost: &[SocketAddr]) -> Vec<Seat> {
+        let delivers = |lead: &Seat| {
+            let lead = &self.roster[*lead];
+            let endpoint = lead.peer.endpoint;
+            lead.have > claim.have && endpoint != claim.node.endpoint && !lost.contains(&endpoint)
+        };
+        if let Some(lead) = self.leads.live().find(delivers).filter(|it| !parents.contains(it)) {
+            parents.truncate(MOST_PARENTS - 1);
+            parents.push(lead);
+        }
+        parents
     }
 
     /// The answer when there is no seat left: parents if there are any, else fail open.
