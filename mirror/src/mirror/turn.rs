@@ -30,7 +30,7 @@ pub(super) const TURNS: usize = 4096;
 const MOST_TURNS: u32 = 2;
 
 /// The part of a request's patience that the third one has when all that is left to it is to wait: with
-/// `Deadlines::crowded` 3.4 s, so that whoever is behind it comes in time.
+/// `Deadlines::crowded` 3.9 s, so that whoever is behind it comes in time.
 const HELD: u32 = 3;
 
 /// Smaller blobs come within one answer, so their requests never wait for long; and where they do,
