@@ -26,6 +26,7 @@ mod summary;
 pub mod table;
 #[cfg(test)]
 mod testing;
+pub(crate) mod trials;
 
 pub(crate) use grid::grid;
 pub(crate) use plot::escape;

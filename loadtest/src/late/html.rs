@@ -1,33 +1,17 @@
 //! Late nodes as a section of the report's page.
 
-use std::fmt::Write;
-
 use super::{LateRun, table};
-use crate::report::escape;
+use crate::report::trials::{figures, remarks};
 
 /// The section; nothing without late nodes.
 pub(crate) fn section(html: &mut String, runs: &[LateRun]) {
     if runs.is_empty() {
         return;
     }
-    html.push_str("<section><h2>Nodes that came late</h2><table class=figures><thead><tr>");
-    for heading in table::HEADINGS {
-        let _ = write!(html, "<th>{heading}");
-    }
-    html.push_str("</tr></thead><tbody>");
+    html.push_str("<section><h2>Nodes that came late</h2>");
+    figures(html, table::HEADINGS, runs.iter().map(table::cells));
     for run in runs {
-        let cells = table::cells(run).map(|cell| escape(&cell));
-        let _ = write!(html, "<tr><th>{}</th>", cells[0]);
-        let _ = write!(html, "<td>{}</td></tr>", cells[1..].join("</td><td>"));
-    }
-    html.push_str("</tbody></table>");
-    for run in runs {
-        for lost in &run.verdict.lost {
-            let _ = write!(html, "<p class=failed>{}: {}</p>", run.late, escape(lost));
-        }
-        for missed in &run.verdict.missed {
-            let _ = write!(html, "<p class=note>{}: {}</p>", run.late, escape(missed));
-        }
+        remarks(html, run.late, &run.verdict);
     }
     html.push_str("</section>\n");
 }
