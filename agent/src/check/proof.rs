@@ -35,8 +35,10 @@ pub(super) async fn check(
     }
     let mut findings = Vec::new();
     for registry in registries {
-        let image = format!("{registry}/{PROBE_REPOSITORY}@{}", random_digest());
-        let called = Witness::call(config.hosts.mirror, config.admin_listen, agent_runs).await;
+        let digest = random_digest();
+        let image = format!("{registry}/{PROBE_REPOSITORY}@{digest}");
+        let admin = agent_runs.then_some(config.admin_listen);
+        let called = Witness::call(config.hosts.mirror, admin, digest).await;
         findings.push(match called {
             Ok(witness) => judge(registry, Box::pin(witnessed(channel, image, witness)).await),
             Err(error) => Finding::warning(
