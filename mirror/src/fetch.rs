@@ -16,6 +16,7 @@ use crate::{
     metrics::Metrics,
     peer::client::PeerClient,
     recent::Recent,
+    relay::Relay,
     sources::{Sources, Wanted},
     store::ByteStream,
 };
@@ -103,6 +104,7 @@ struct Shared {
     node: String,
     sources: Arc<dyn Sources>,
     client: PeerClient,
+    relay: Arc<Relay>,
     metrics: Metrics,
     banned: Recent<(SocketAddr, Digest), ()>,
     unreachable: Recent<SocketAddr, ()>,
@@ -117,6 +119,7 @@ impl Fetcher {
         node: String,
         client: PeerClient,
         sources: Arc<dyn Sources>,
+        relay: Arc<Relay>,
         deadlines: &Deadlines,
         metrics: Metrics,
     ) -> Self {
@@ -124,6 +127,7 @@ impl Fetcher {
             node,
             sources,
             client,
+            relay,
             metrics,
             banned: Recent::new(BAN, BANS),
             unreachable: Recent::new(UNREACHABLE, BANS),

@@ -18,6 +18,7 @@ pub mod participant;
 pub mod peer;
 pub mod range;
 mod recent;
+mod relay;
 pub mod request;
 pub mod response;
 pub mod router;

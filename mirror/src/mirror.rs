@@ -116,9 +116,9 @@ impl Mirror {
     pub fn new(parts: Parts) -> Self {
         let Parts { node, participant, store, outside, deadlines, metrics, deliveries, tasks } =
             parts;
-        let client = participant.client();
+        let (client, relay) = (participant.client(), participant.relay());
         let sources = Arc::new(Claims::new(Arc::clone(&participant), outside));
-        let fetcher = Fetcher::new(node, client, sources, &deadlines, metrics.clone());
+        let fetcher = Fetcher::new(node, client, sources, relay, &deadlines, metrics.clone());
         Self(Arc::new(Inner {
             fetcher,
             first_byte: deadlines.first_byte,

@@ -19,6 +19,7 @@ use crate::{
     metrics::Metrics,
     peer::client::PeerClient,
     recent::Recent,
+    relay::Relay,
     sources::Patience,
 };
 
@@ -64,6 +65,7 @@ pub struct Participant {
     me: Peer,
     router: Arc<dyn Router>,
     store: Arc<dyn Store>,
+    relay: Arc<Relay>,
     coordinator: Mutex<Coordinator>,
     client: PeerClient,
     patience: Patience,
@@ -89,6 +91,7 @@ impl Participant {
             silent: Recent::new(SILENT, SILENT_PEERS),
             joined: OnceLock::new(),
             parts: Mutex::default(),
+            relay: Relay::new(Arc::clone(&store)),
             me,
             router,
             store,
@@ -117,6 +120,11 @@ impl Participant {
     /// Asks peers in this node's name.
     pub(crate) fn client(&self) -> PeerClient {
         self.client.clone()
+    }
+
+    /// What passes through this node.
+    pub(crate) fn relay(&self) -> Arc<Relay> {
+        Arc::clone(&self.relay)
     }
 
     /// The nodes to ask about a digest, the closest first, without those that do not answer.

@@ -13,6 +13,7 @@ use crate::{
     digest::Verifier,
     metrics::Origin,
     peer::client::{PeerError, PeerStream},
+    relay::Passing,
     sources::{self, Wanted},
     store::ByteStream,
 };
@@ -38,6 +39,8 @@ pub(super) struct Pursuit {
     /// Whether the sources were told to go outside.
     promoted: bool,
     fruitless: u32,
+    /// For a blob that goes into this node's store.
+    passing: Option<Passing>,
     /// All that sent bytes: if the hash is wrong it was one of them.
     contributors: Vec<Peer>,
 }
@@ -71,6 +74,7 @@ impl Pursuit {
             parent: None,
             promoted: false,
             fruitless: 0,
+            passing: None,
             contributors: Vec::new(),
             shared,
             want,
@@ -94,12 +98,22 @@ impl Pursuit {
     ///
     /// No task and no queue of its own: on its way here a piece changes threads as seldom as it can,
     /// which is most of what it costs beside its hash (ADR 11).
-    pub(super) fn into_stream(self: Box<Self>, first: Bytes) -> ByteStream {
+    pub(super) fn into_stream(mut self: Box<Self>, first: Bytes) -> ByteStream {
+        self.pass(&first);
         let first = stream::once(std::future::ready(Ok(first)));
         let rest = stream::try_unfold(self, |mut pursuit| async {
             Ok(pursuit.next_in_time().await?.map(|bytes| (bytes, pursuit)))
         });
         first.chain(rest).boxed()
+    }
+
+    /// Begins to pass the blob on to those who follow this node in it.
+    fn pass(&mut self, first: &Bytes) {
+        let Some(ends) = self.ends.filter(|_| self.want.kept) else { return };
+        self.passing = self.shared.relay.begin(self.want.digest, self.want.first, ends.total);
+        if let Some(passing) = &mut self.passing {
+            passing.push(first.clone(), Instant::now());
+        }
     }
 
     /// The next bytes, before the reader starves.
@@ -163,7 +177,13 @@ impl Pursuit {
             check.update(&bytes);
         }
         let last = self.ends.is_some_and(|ends| self.at >= ends.end);
-        if last && !self.is_right() { Err(self.mismatch()) } else { Ok(bytes) }
+        if last && !self.is_right() {
+            return Err(self.mismatch());
+        }
+        if let Some(passing) = &mut self.passing {
+            passing.push(bytes.clone(), Instant::now());
+        }
+        Ok(bytes)
     }
 
     fn is_right(&self) -> bool {

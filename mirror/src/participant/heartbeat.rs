@@ -155,7 +155,7 @@ impl Participant {
                 // The first bytes and the last are news; those between can wait for the heartbeat.
                 _ = presence.wait_for(|now| is_news(told, *now)) => {}
             }
-            let now = *presence.borrow_and_update();
+            let now = farthest(*presence.borrow_and_update(), self.relay.presence(&digest));
             let grown = bytes(now);
             part.note(grown > have, Instant::now());
             (have, told) = (grown, now);
@@ -304,6 +304,11 @@ impl Drop for Serving {
     fn drop(&mut self) {
         self.0.children.fetch_sub(1, Ordering::Relaxed);
     }
+}
+
+/// What a node has of a blob: what its store has, or what it passes on ahead of that.
+fn farthest(stored: Option<Presence>, passing: Option<Presence>) -> Option<Presence> {
+    if bytes(passing) > bytes(stored) { passing } else { stored }
 }
 
 /// Whether the coordinators should hear of a change at once: a download began, ended or broke off.

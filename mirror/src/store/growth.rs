@@ -76,7 +76,7 @@ struct Entry {
 
 /// When readers were last woken, and how far the blob was. Pure.
 #[derive(Debug, Default)]
-struct Notices {
+pub(crate) struct Notices {
     told: u64,
     at: Option<Instant>,
 }
@@ -175,7 +175,7 @@ impl Ingests {
 impl Notices {
     /// Whether readers are to be woken now. Growth that is not worth it is so after [`LINGER`]: a
     /// reader looks once more when that long has passed since it was woken.
-    fn due(&mut self, have: u64, total: Option<u64>, now: Instant) -> bool {
+    pub(crate) fn due(&mut self, have: u64, total: Option<u64>, now: Instant) -> bool {
         let grown = have.saturating_sub(self.told);
         let due = grown >= step(total)
             || grown > 0 && (total == Some(have) || self.at.is_none_or(|at| now >= at + LINGER));

@@ -28,7 +28,7 @@ const COMMIT: Duration = Duration::from_secs(60);
 
 /// Small growth soon after a wake-up wakes nobody. So a reader looks by itself when it has slept this
 /// long: a little later than it would be woken if the growth goes on, or it would wake twice.
-const LOOK: Duration = LINGER.saturating_add(Duration::from_millis(2));
+pub(crate) const LOOK: Duration = LINGER.saturating_add(Duration::from_millis(2));
 
 /// One reader's way through a growing file.
 struct Tail {

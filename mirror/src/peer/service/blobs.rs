@@ -7,7 +7,10 @@ use http::{
     HeaderMap, Response,
     header::{self, AsHeaderName},
 };
-use tokio::time::{Instant, timeout};
+use tokio::{
+    sync::watch,
+    time::{Instant, timeout},
+};
 use tracing::debug;
 
 use super::{PeerService, uploads::Slot};
@@ -48,10 +51,11 @@ impl PeerService {
         }
         let wanted = part.clone().unwrap_or(0..size);
         let serving = follower.and_then(|_| self.participant.serving(&digest));
-        let bytes = self.store.open(&digest, wanted.start).await.map_err(|error| {
-            debug!(%digest, %error, "cannot be opened");
-            Refusal::Blob(digest)
-        })?;
+        let bytes =
+            self.participant.relay().open(&digest, wanted.start).await.map_err(|error| {
+                debug!(%digest, %error, "cannot be opened");
+                Refusal::Blob(digest)
+            })?;
         let bytes = self.metered(limited(bytes, wanted.end - wanted.start), serving);
         let bytes = match slot {
             Some(slot) => slot.hold(bytes),
@@ -88,21 +92,19 @@ impl PeerService {
             return Err(Refusal::NotAhead(*digest));
         }
         let mut presence = self.store.follow(digest);
-        let size = ahead(*presence.borrow_and_update(), first);
+        let relay = self.participant.relay();
+        let stored = ahead(*presence.borrow_and_update(), first);
+        let size = stored.or_else(|| ahead(relay.presence(digest), first));
         match size {
             Some(size) => Ok(size),
             None if first > 0 => Err(Refusal::NotAhead(*digest)),
-            None => {
-                let arrived = presence.wait_for(|now| ahead(*now, first).is_some());
-                let arrived = tokio::select! {
-                    arrived = timeout(self.arrival, arrived) => arrived,
-                    () = self.participant.is_sent_away(digest) => {
-                        return Err(Refusal::NotAhead(*digest));
-                    }
-                };
-                let arrived = arrived.ok().and_then(Result::ok).map(|now| *now);
-                arrived.and_then(|now| ahead(now, first)).ok_or(Refusal::Blob(*digest))
-            }
+            None => tokio::select! {
+                arrived = timeout(self.arrival, arrived(presence, first)) => {
+                    arrived.ok().flatten().ok_or(Refusal::Blob(*digest))
+                }
+                size = relay.passes(digest, first) => Ok(size),
+                () = self.participant.is_sent_away(digest) => Err(Refusal::NotAhead(*digest)),
+            },
         }
     }
 
@@ -123,6 +125,12 @@ impl PeerService {
         });
         metered.boxed()
     }
+}
+
+/// The blob's size, once its store has byte `first`; `None` when it never will.
+async fn arrived(mut presence: watch::Receiver<Option<Presence>>, first: u64) -> Option<u64> {
+    let now = *presence.wait_for(|now| ahead(*now, first).is_some()).await.ok()?;
+    ahead(now, first)
 }
 
 fn text(headers: &HeaderMap, name: impl AsHeaderName) -> Option<&str> {
