@@ -6,6 +6,7 @@
 
 use std::{net::IpAddr, net::Ipv4Addr, path::PathBuf, time::Duration};
 
+use onepull_testbed::layout::Spec;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use tokio::time::{Instant, sleep};
@@ -171,7 +172,7 @@ impl Bench {
     async fn start(config: &HopConfig) -> Result<Self, HopError> {
         let scratch = make_scratch(&config.out)?;
         let store = scratch.path().join("peer");
-        let image = Image::generate(&store, config.size.bytes(), 1, 1)?;
+        let image = Image::generate(&store, &Spec::even(config.size.bytes(), 1, 1))?;
         let largest = image.sizes.iter().max_by_key(|(_, size)| **size);
         let (digest, size) = largest.ok_or(HopError::NotFound)?;
         let (peer, at) = Child::node(PEER, &store, None).await?;

@@ -54,14 +54,12 @@ impl Image {
         Self::new(Layout::open(folder).map_err(unusable(folder))?)
     }
 
-    /// Makes an image of about `bytes` bytes in `layers` layers that do not compress; the same
-    /// bytes for the same `seed`. The folder must be empty or not exist.
+    /// Makes an image. The folder must be empty or not exist.
     ///
     /// # Errors
     /// When the folder cannot be written.
-    pub fn generate(folder: &Path, bytes: u64, layers: u64, seed: u64) -> Result<Self, ImageError> {
-        let spec = Spec::even(bytes, layers, seed);
-        Self::new(Layout::generate(folder, &spec).map_err(unusable(folder))?)
+    pub fn generate(folder: &Path, spec: &Spec) -> Result<Self, ImageError> {
+        Self::new(Layout::generate(folder, spec).map_err(unusable(folder))?)
     }
 
     /// Bytes of manifest, configuration and layers: what one pull has to move.
@@ -103,7 +101,7 @@ mod tests {
     #[test]
     fn a_generated_image_has_about_the_size_and_exactly_the_layers_asked_for() {
         let folder = tempfile::tempdir().unwrap();
-        let image = Image::generate(folder.path(), 1 << 20, 3, 1).unwrap();
+        let image = Image::generate(folder.path(), &Spec::even(1 << 20, 3, 1)).unwrap();
         assert_eq!((image.layers, image.sizes.len()), (3, 5));
         assert!((1 << 20..(1 << 20) + 20_000).contains(&image.bytes()), "{}", image.bytes());
         for (digest, size) in &image.sizes {

@@ -8,7 +8,7 @@
 
 use std::{fs, path::PathBuf, sync::Arc, time::Duration};
 
-use onepull_testbed::Version;
+use onepull_testbed::{Version, layout::Spec};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -173,7 +173,7 @@ impl<'a> Bench<'a> {
             late: 0,
             small_disk: None,
         };
-        let image = Image::generate(&scratch.join("first"), 1, 1, 0)?;
+        let image = Image::generate(&scratch.join("first"), &Spec::even(1, 1, 0))?;
         let fleet = ContainerdFleet::start(&fleet_config, Arc::new(image), &scratch).await?;
         let texts = [fs::read_to_string(fleet.hosts_toml(PULLER))?, fleet.plain_hosts_toml()];
         Ok(Self { config, fleet, scratch, texts })
@@ -183,7 +183,10 @@ impl<'a> Bench<'a> {
         let tags = [format!("with-{number}"), format!("without-{number}")];
         for (tag, seed) in tags.iter().zip(u64::from(number) * 2 + 1..) {
             let (bytes, layers) = (self.config.image_size.bytes(), self.config.layers);
-            let image = Image::generate(&self.scratch.join(tag), bytes, u64::from(layers), seed)?;
+            let image = Image::generate(
+                &self.scratch.join(tag),
+                &Spec::even(bytes, u64::from(layers), seed),
+            )?;
             self.fleet.push(&image, tag).await?;
         }
         let before = self.fleet.mirror_requests(PULLER).await?;

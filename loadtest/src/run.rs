@@ -2,7 +2,7 @@
 
 use std::{path::Path, path::PathBuf, sync::Arc};
 
-use onepull_testbed::Version;
+use onepull_testbed::{Version, layout::Spec};
 use thiserror::Error;
 
 use crate::{
@@ -78,14 +78,7 @@ pub enum StoreKind {
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum ImageSource {
     /// Made for this run.
-    Generated {
-        /// Bytes of all its layers together.
-        size: ByteSize,
-        /// How many layers.
-        layers: u32,
-        /// What its noise is made from.
-        seed: u64,
-    },
+    Generated(Spec),
     /// An OCI layout folder.
     Layout(PathBuf),
 }
@@ -186,9 +179,7 @@ pub(crate) fn make_scratch(out: &Path) -> Result<tempfile::TempDir, RunError> {
 pub(crate) async fn prepare(source: ImageSource, scratch: &Path) -> Result<Image, RunError> {
     let root = scratch.join("image");
     let prepared = tokio::task::spawn_blocking(move || match source {
-        ImageSource::Generated { size, layers, seed } => {
-            Image::generate(&root, size.bytes(), u64::from(layers), seed)
-        }
+        ImageSource::Generated(spec) => Image::generate(&root, &spec),
         ImageSource::Layout(layout) => Image::open(&layout),
     });
     Ok(prepared.await??)

@@ -26,12 +26,10 @@
 //!   another seed 5 s later, as a controller would see to.
 //!
 //! # How close it is
-//! Eight real containerds, 256 MiB in four layers, 200 Mbit/s, took 15.8 s in a storm and 16.8 s
-//! staged, medians of a few runs. With the 2.6 s that `ideal` added there, medians of nine seeds are
-//! 18.1 s (14 % more) and 16.4 s (2 % less). Seeds differ by 10 %: the fourth layers of several nodes
-//! meet at one parent or they do not, because coordinators of different layers do not know of each
-//! other. In the measured storms that happened less. [`SimConfig::unevenness`] was chosen by these
-//! runs; nothing else was. There is no measured run of the warm path yet.
+//! Eight real containerds, 256 MiB in four layers, 200 Mbit/s, took 13.4 s in a storm and 12.8 s
+//! staged. With the 2.6 s that `ideal` added to its bound there, medians of nine seeds are 13.8 s
+//! (3 % more) and 13.8 s (8 % more). [`SimConfig::unevenness`] was chosen by runs in which the
+//! nodes had layers in different orders; nothing else was. There is no measured run of the warm path yet.
 //!
 //! # What it leaves out
 //! Links so slow that a piece takes seconds: a stream that was quiet for 2 s is given up here, where a

@@ -9,8 +9,9 @@ use onepull_loadtest::{
     report::{Flow, REGISTRY, Report, SCHEMA},
     run::{ImageSource, RunConfig, StoreKind, Trials, run},
     transfers::Transfers,
-    units::{ByteSize, LinkRate},
+    units::LinkRate,
 };
+use onepull_testbed::layout::Spec;
 use tokio::sync::Mutex;
 use tracing_subscriber::layer::SubscriberExt;
 
@@ -30,7 +31,7 @@ fn transfers() -> &'static Transfers {
 async fn report(arm: Arm, pattern: Pattern, nodes: u32, out: &Path) -> Report {
     let _turn = TURN.lock().await;
     let rate = LinkRate::new(400_000_000);
-    let image = ImageSource::Generated { size: ByteSize::new(4 << 20), layers: 3, seed: 1 };
+    let image = ImageSource::Generated(Spec::even(4 << 20, 3, 1));
     let config = RunConfig {
         arms: vec![arm],
         pattern,

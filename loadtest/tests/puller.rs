@@ -10,6 +10,7 @@ use onepull_loadtest::{
     puller::{PullError, Puller, Source},
 };
 use onepull_mirror::{Store, store::FolderStore};
+use onepull_testbed::layout::Spec;
 
 /// One layer: with the configuration, two blobs are asked for.
 const LAYERS: u64 = 1;
@@ -24,7 +25,8 @@ struct Bench {
 impl Bench {
     fn new() -> Self {
         let folders = [(); 2].map(|()| tempfile::tempdir().unwrap());
-        let image = Arc::new(Image::generate(folders[0].path(), 1 << 20, LAYERS, 1).unwrap());
+        let image =
+            Arc::new(Image::generate(folders[0].path(), &Spec::even(1 << 20, LAYERS, 1)).unwrap());
         let store = Arc::new(FolderStore::open_or_create(folders[1].path()).unwrap());
         let puller = Puller::new(Arc::clone(&store), None);
         Self { image, store, puller, _folders: folders }

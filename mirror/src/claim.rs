@@ -112,7 +112,7 @@ pub struct Progress {
 pub enum Stage {
     /// It pulls from upstream.
     Leading,
-    /// It will, when one of its other downloads ends: its runtime has no slot for this one yet.
+    /// It will, or will go on: its other downloads have its runtime's slots, or its link.
     Queued,
     /// It streams from a peer.
     Following {

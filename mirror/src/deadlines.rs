@@ -32,8 +32,8 @@ pub struct Deadlines {
     /// For the answer of a parent that is about to receive the blob itself: as long as the request
     /// may take.
     pub arrival: Duration,
-    /// For the first byte of a blob whose request can be sent away to ask again, so that its download
-    /// slot is free for others.
+    /// For a layer whose turn has not come, before its request is sent away to ask again: until then
+    /// the others of its image have asked as well, so the slot is of use to them.
     pub turn: Duration,
     /// For the first byte of a request, and between two pieces, while two others of the runtime wait
     /// already, before it makes room. Long beside a claim and a parent's answer; short, because a pull that has nothing to do
@@ -58,7 +58,7 @@ impl Default for Deadlines {
             claim: Duration::from_secs(1),
             claim_unanswered: Duration::from_millis(18),
             arrival: Duration::from_secs(9),
-            turn: Duration::from_secs(2),
+            turn: Duration::from_millis(200),
             crowded: Duration::from_millis(700),
             first_byte: Duration::from_millis(9500),
             starved: Duration::from_secs(10),

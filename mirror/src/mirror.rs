@@ -32,11 +32,13 @@ use crate::{
 
 mod account;
 mod local;
+mod order;
 mod parking;
 mod remote;
 mod stalled;
 mod turn;
 
+use order::Order;
 use parking::Parking;
 
 /// After a stream broke, its blob is left to the registry for this long. The runtime resumes at
@@ -102,6 +104,7 @@ pub(crate) struct Inner {
     turn: Duration,
     /// How often a blob's request was answered with nothing, lately.
     turns: Recent<Digest, u32>,
+    order: Order,
     parking: Parking,
     pub(crate) deliveries: mpsc::Sender<Delivery>,
     pub(crate) asked: broadcast::Sender<Digest>,
@@ -128,6 +131,7 @@ impl Mirror {
             participant,
             turn: deadlines.turn,
             turns: Recent::new(turn::REMEMBERED, turn::TURNS),
+            order: Order::new(),
             parking: Parking::new(deadlines.crowded),
             deliveries,
             asked: broadcast::Sender::new(ASKED_WAITING),
@@ -186,10 +190,11 @@ impl Mirror {
         let search = Box::pin(self.0.find_manifest(name, digest, name.by_containerd));
         let search = self.0.manifest_in_turn(name, search);
         let found = self.0.in_time(name, digest, Some(0), search).await;
-        let (bytes, origin, manifest) = found.ok_or(Refusal::Manifest(digest))?;
-        for child in &manifest.children {
-            self.0.fetcher.expect_size(child.digest, child.size);
-        }
+        let Some((bytes, origin, manifest)) = found else {
+            self.0.order.passed_by(digest);
+            return Err(Refusal::Manifest(digest));
+        };
+        self.0.learn(&manifest);
         self.0.hit(name, origin);
         self.0.sent(name, digest, origin, 0, bytes.len() as u64);
         Ok(response::manifest(&digest, &manifest.media_type, bytes))

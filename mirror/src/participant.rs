@@ -134,6 +134,11 @@ impl Participant {
         closest.filter(move |peer| self.silent.get(&peer.endpoint, now).is_none())
     }
 
+    /// Whether this node knows no other.
+    pub(crate) fn is_alone(&self, digest: &Digest) -> bool {
+        self.router.closest(digest).iter().all(|peer| self.is_me(peer))
+    }
+
     fn is_me(&self, peer: &Peer) -> bool {
         peer.endpoint == self.me.endpoint
     }

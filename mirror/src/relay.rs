@@ -12,12 +12,12 @@ use std::{
 use bytes::Bytes;
 use tokio::{
     sync::{Notify, Semaphore, watch},
-    time::Instant,
+    time::{Instant, timeout},
 };
 
 use crate::{
     Digest, Store,
-    store::{ByteStream, Notices, Presence, StoreError},
+    store::{ByteStream, Notices, Presence, STALL, StoreError},
 };
 
 mod reading;
@@ -34,8 +34,8 @@ const WINDOWS: usize = 8;
 /// meanwhile.
 const WIDTH: u64 = 2 * 1024 * 1024;
 
-/// Bytes kept for who is about to read, while nobody does: what comes between a follower's request and
-/// its first look.
+/// Bytes kept while nobody reads. The first [`WIDTH`] bytes are kept all the same: whoever comes then
+/// finds nothing in the store yet.
 const UNREAD: u64 = 256 * 1024;
 
 /// What passes through this node, before and beside what its store holds.
@@ -123,6 +123,13 @@ impl Relay {
         }
     }
 
+    /// A blob that has begun to pass is about to be in the store.
+    async fn open_stored(&self, digest: &Digest, offset: u64) -> Result<ByteStream, StoreError> {
+        let mut presence = self.store.follow(digest);
+        let _ = timeout(STALL, presence.wait_for(Option::is_some)).await;
+        self.store.open(digest, offset).await
+    }
+
     fn stored(&self, digest: &Digest) -> u64 {
         match *self.store.follow(digest).borrow() {
             Some(Presence::Growing { have, .. }) => have,
@@ -146,9 +153,9 @@ impl Relay {
 impl Passing {
     /// The next bytes have passed. More than a few are kept only if anybody reads here now.
     pub(crate) fn push(&mut self, bytes: Bytes, now: Instant) {
-        let width = if self.window.receiver_count() > 0 { WIDTH } else { UNREAD };
-        let notices = &mut self.notices;
+        let (notices, is_read) = (&mut self.notices, self.window.receiver_count() > 0);
         self.window.send_if_modified(|window| {
+            let width = if is_read || window.end() <= WIDTH { WIDTH } else { UNREAD };
             window.push(bytes, width);
             notices.due(window.end(), Some(window.total()), now)
         });

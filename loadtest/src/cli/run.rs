@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use onepull_testbed::layout::Spec;
 
 use super::{ContainerdArg, OutputArg, TrialArgs, UsageError, agent_beside_this_program, within};
 use crate::{
@@ -70,8 +71,12 @@ pub struct RunArgs {
     #[arg(long, default_value_t = 4)]
     layers: u32,
 
+    /// The generated image's layers have different sizes: with 12, from 1/78 to 12/78 of it.
+    #[arg(long)]
+    mixed: bool,
+
     /// An OCI layout folder to pull instead of a generated image.
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["image_size", "layers", "seed"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["image_size", "layers", "mixed", "seed"])]
     image: Option<PathBuf>,
 
     /// What the generated image's content is made from; the same seed makes the same image.
@@ -158,11 +163,7 @@ impl RunArgs {
         };
         let image = match &self.image {
             Some(folder) => ImageSource::Layout(folder.clone()),
-            None => ImageSource::Generated {
-                size: self.image_size,
-                layers: self.layers,
-                seed: self.seed,
-            },
+            None => ImageSource::Generated(self.spec()),
         };
         Ok(RunConfig {
             arms,
@@ -177,6 +178,12 @@ impl RunArgs {
             repeats: self.repeat,
             out: self.out.clone(),
         })
+    }
+
+    fn spec(&self) -> Spec {
+        let layers = u64::from(self.layers);
+        let make = if self.mixed { Spec::mixed } else { Spec::even };
+        make(self.image_size.bytes(), layers, self.seed)
     }
 }
 

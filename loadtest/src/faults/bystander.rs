@@ -2,6 +2,7 @@
 
 use std::{path::Path, time::Duration};
 
+use onepull_testbed::layout::Spec;
 use serde::{Deserialize, Serialize};
 use tokio::time::timeout;
 
@@ -67,7 +68,7 @@ impl Bystander {
         let folder = folder.map_err(FleetError::setup("make a folder for a small image"))?;
         let mut tags = Vec::new();
         for (name, seed) in ["alone", "stalled", "frozen"].into_iter().zip(FIRST_SEED..) {
-            let image = Image::generate(&folder.path().join(name), BYTES, 1, seed);
+            let image = Image::generate(&folder.path().join(name), &Spec::even(BYTES, 1, seed));
             let image = image.map_err(|error: ImageError| FleetError::setup("make one")(error))?;
             fleet.push(&image, name).await?;
             tags.push(name.to_owned());

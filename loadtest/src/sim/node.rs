@@ -30,7 +30,7 @@ pub(super) struct Node {
     pub(super) life: Life,
     /// Its part in each layer.
     pub(super) parts: Vec<Part>,
-    /// Layers not begun, or that gave their slot back.
+    /// Layers not begun, in the order of the manifest (ADR 15).
     pub(super) queue: VecDeque<LayerId>,
     /// Layers under way.
     pub(super) open: usize,
@@ -91,14 +91,13 @@ pub(super) struct Part {
     pub(super) followers: Vec<StreamId>,
     /// Nodes above it when it got its parent.
     pub(super) depth: u32,
-    pub(super) had_turn: bool,
     pub(super) beats: bool,
 }
 
 /// What a node does about a layer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) enum Doing {
-    /// Nothing yet, or it gave its slot back.
+    /// Nothing yet.
     #[default]
     Idle,
     /// It asks its coordinator. Next: `Following`, `Leading`.

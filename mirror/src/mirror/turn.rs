@@ -7,7 +7,7 @@ use std::{io, pin::pin};
 
 use futures::stream;
 use http::Response;
-use tokio::time::{Duration, Instant, timeout_at};
+use tokio::time::{Duration, Instant, sleep};
 use tracing::debug;
 
 use super::{Inner, parking::Wait};
@@ -35,7 +35,7 @@ const HELD: u32 = 3;
 
 /// Smaller blobs come within one answer, so their requests never wait for long; and where they do,
 /// the registry may as well send them to every node.
-const LEAST: u64 = 1024 * 1024;
+pub(super) const LEAST: u64 = 1024 * 1024;
 
 /// What a request does that nothing came for, so that its slot is of use to others.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,7 +67,13 @@ impl Inner {
         if !name.by_containerd || !(is_whole || matches!(range, ByteRange::From(_))) {
             return search.await;
         }
-        let turn = Instant::now() + self.turn;
+        if is_whole
+            && self.is_out_of_turn(&digest).await
+            && let Way::Again(size) = self.way_out(&digest)
+        {
+            sleep(self.turn).await;
+            return self.ask_again(digest, range, size);
+        }
         let mut search = pin!(search);
         let wait = match self.parking.wait(search.as_mut()).await {
             // What is on its way is worth its slot.
@@ -79,18 +85,10 @@ impl Inner {
             },
             wait => wait,
         };
-        let _space = match wait {
-            Wait::Over(found) => return found,
-            Wait::Parked(space) => space,
-            Wait::Crowded => return None,
-        };
-        match self.way_out(&digest) {
-            Way::Again(size) if is_whole => match timeout_at(turn, search.as_mut()).await {
-                Ok(found) => found,
-                Err(_) if self.participant.is_arriving(&digest).await => search.await,
-                Err(_) => self.ask_again(digest, range, size),
-            },
-            _ => search.await,
+        match wait {
+            Wait::Over(found) => found,
+            Wait::Parked(_space) => search.await,
+            Wait::Crowded => None,
         }
     }
 

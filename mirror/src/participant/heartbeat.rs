@@ -38,6 +38,10 @@ const IDLE: Duration = Duration::from_secs(10);
 /// layers before it at 1 Gbit/s, and a pull that was given up does not hold a blob for ever.
 const QUEUE: Duration = Duration::from_secs(300);
 
+/// How long a lead in mid-blob may stand still while other blobs arrive. Streams that share a full link
+/// share it unequally: one of three was seen to get 1 MiB in 3.5 s while the others got 20.
+const HELD_UP: Duration = Duration::from_secs(15);
+
 /// Followers that a node serves with one blob: one continues the pipeline, the other is there when a
 /// parent died or a zone has to be entered. More would share the uplink of each.
 pub(super) const SLOTS: u32 = 2;
@@ -158,8 +162,9 @@ impl Participant {
             let now = farthest(*presence.borrow_and_update(), self.relay.presence(&digest));
             let grown = bytes(now);
             part.note(grown > have, Instant::now());
+            let waits = grown == have && self.is_busy_beside(&digest);
+            let is_queued = waits && part.queue(Instant::now());
             (have, told) = (grown, now);
-            let is_queued = have == 0 && self.is_busy_beside(&digest) && part.queue(Instant::now());
             let stage = match part.stage(now, Instant::now()) {
                 Stage::Leading if is_queued => Stage::Queued,
                 stage => stage,
@@ -253,11 +258,12 @@ impl Part {
         }
     }
 
-    /// The runtime has no slot for a blob that this node leads: it comes later, and is no less this
-    /// node's. Returns whether that may be believed.
+    /// The runtime has no slot for a blob that this node leads, or its other downloads take the link:
+    /// it comes later, and is no less this node's. Returns whether that may be believed.
     fn queue(&self, now: Instant) -> bool {
         let mut state = self.state();
-        let waits = state.role == Role::Leading && now < state.entered + QUEUE;
+        let until = state.grew.map_or(state.entered + QUEUE, |grew| grew + HELD_UP);
+        let waits = state.role == Role::Leading && now < until;
         if waits {
             state.active = now;
         }

@@ -92,8 +92,8 @@ impl Reading {
         let stored = match &mut self.stored {
             Some(stored) => stored,
             None => {
-                let opened = self.relay.store.open(&self.digest, self.at).await;
-                self.stored.insert(opened.map_err(io::Error::other)?)
+                let stored = self.relay.open_stored(&self.digest, self.at).await;
+                self.stored.insert(stored.map_err(io::Error::other)?)
             }
         };
         let next = stored.next().await.transpose()?;

@@ -1,6 +1,6 @@
 //! What followers get of a blob that passes, beside a store that is behind.
 
-use std::io;
+use std::{io, pin::pin};
 
 use futures::{FutureExt, StreamExt, TryStreamExt};
 use tokio::{
@@ -51,7 +51,7 @@ impl Node {
 }
 
 /// The next bytes, if they are there.
-async fn soon(stream: &mut ByteStream) -> Option<Bytes> {
+fn soon(stream: &mut ByteStream) -> Option<Bytes> {
     stream.next().now_or_never().map(|next| next.unwrap().unwrap())
 }
 
@@ -64,7 +64,7 @@ async fn a_follower_gets_what_passes_before_the_runtime_has_written_it() {
     let node = Node::new(1000);
     let mut passing = node.begin(0).unwrap();
     let mut stream = node.read(0).await;
-    assert_eq!(soon(&mut stream).await, None);
+    assert_eq!(soon(&mut stream), None);
     node.pass(&mut passing, 0..400);
     assert_eq!(stream.next().await.unwrap().unwrap(), node.blob[..400]);
     node.pass(&mut passing, 400..1000);
@@ -152,18 +152,15 @@ async fn small_steps_are_passed_on_soon() {
 #[tokio::test(start_paused = true)]
 async fn a_follower_that_waits_is_let_in_with_the_first_byte() {
     let node = Node::new(1000);
-    let relay = Arc::clone(&node.relay);
-    let digest = node.digest;
-    let waits = tokio::spawn(async move { relay.passes(&digest, 0).await });
-    yield_now().await;
+    let mut waits = pin!(node.relay.passes(&node.digest, 0));
+    assert_eq!(waits.as_mut().now_or_never(), None);
     let mut passing = node.begin(0).unwrap();
-    assert_eq!(node.relay.presence(&digest), None);
-    yield_now().await;
-    assert!(!waits.is_finished());
+    assert_eq!(node.relay.presence(&node.digest), None);
+    assert_eq!(waits.as_mut().now_or_never(), None);
     node.pass(&mut passing, 0..10);
-    assert_eq!(waits.await.unwrap(), 1000);
+    assert_eq!(waits.await, 1000);
     let have = Presence::Growing { have: 10, total: Some(1000) };
-    assert_eq!(node.relay.presence(&digest), Some(have));
+    assert_eq!(node.relay.presence(&node.digest), Some(have));
 }
 
 #[tokio::test(start_paused = true)]
@@ -189,9 +186,35 @@ async fn memory_is_bounded_by_windows_that_somebody_still_reads_too() {
     let mut passing: Vec<_> = (0..WINDOWS).map(|number| begin(number).unwrap()).collect();
     assert!(begin(WINDOWS).is_none());
     let mut stream = node.relay.open(&digest(0), 0).await.unwrap();
-    assert!(soon(&mut stream).await.is_none());
+    assert!(soon(&mut stream).is_none());
     drop(passing.remove(0));
     assert!(begin(WINDOWS).is_none(), "its reader has it still");
     drop(stream);
     assert!(begin(WINDOWS).is_some());
+}
+
+#[tokio::test]
+async fn who_comes_late_waits_for_the_store_that_has_nothing_yet() {
+    let node = Node::new(8 * MIB);
+    let mut passing = node.begin(0).unwrap();
+    for part in 0..8 {
+        node.pass(&mut passing, part * MIB..(part + 1) * MIB);
+    }
+    let runtime = async {
+        yield_now().await;
+        let mut runtime = node.runtime().await;
+        runtime.append(&node.blob).await.unwrap();
+        runtime.commit().await.unwrap();
+    };
+    let (late, ()) = tokio::join!(rest(node.read(0).await), runtime);
+    assert_eq!(late.unwrap(), node.blob);
+}
+
+#[tokio::test]
+async fn the_first_bytes_are_kept_for_who_comes_a_moment_later() {
+    let node = Node::new(8 * MIB);
+    let mut passing = node.begin(0).unwrap();
+    node.pass(&mut passing, 0..MIB);
+    let mut late = node.read(0).await;
+    assert_eq!(soon(&mut late).unwrap(), node.blob[..MIB]);
 }

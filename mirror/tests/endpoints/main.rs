@@ -8,6 +8,7 @@ mod faults;
 mod joining;
 mod lies;
 mod local;
+mod order;
 mod parked;
 mod rigged;
 mod serving;

@@ -13,7 +13,7 @@ use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use onepull_mirror::{Digest, router::MemoryNetwork, store::FolderWriter};
 use tokio::time::{sleep, timeout};
 
-use crate::support::{Node, blob, manifest, noise};
+use crate::support::{Node, blob, noise};
 
 /// A pull that takes longer hangs.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -143,25 +143,4 @@ async fn when_the_lead_dies_another_goes_on_from_its_byte() {
     // The others have nearly what the lead had; the one that goes on asks for the rest once.
     let (sent, size) = (registry.sent(), registry.blob.len() as u64);
     assert!(sent * 2 < size * 3, "only one went on from the registry: {sent} of {size}");
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn a_request_that_waits_for_a_lead_gives_its_slot_back_twice() {
-    let nodes = nodes(2).await;
-    let digest = Digest::sha256(b"a layer that its lead has no slot for yet");
-    let layer = format!(r#"{{"digest":"{digest}","size":{}}}"#, 2 << 20);
-    let json = format!(r#"{{"schemaVersion":2,"config":{layer},"layers":[{layer}]}}"#);
-    let image = nodes[1].hold(json.as_bytes()).await;
-    nodes[1].get(&manifest(&image), &[]).await;
-
-    assert_eq!(nodes[0].get_blob(&digest).await.status, StatusCode::NOT_FOUND, "it leads");
-    for turns in 1..=2 {
-        let sent_away = nodes[1].get_blob(&digest).await;
-        let what = (sent_away.status, sent_away.body.len(), sent_away.complete);
-        assert_eq!(what, (StatusCode::OK, 0, false), "containerd asks again");
-        assert_eq!(nodes[1].metrics.sent_away.get(), turns);
-    }
-    let again = nodes[1].get_blob(&digest).await;
-    assert_eq!(again.status, StatusCode::NOT_FOUND, "and then the registry is asked");
-    assert_eq!(nodes[1].metrics.sent_away.get(), 2);
 }

@@ -36,7 +36,7 @@ pub(crate) const QUICK: Deadlines = Deadlines {
     claim: Duration::from_secs(2),
     claim_unanswered: Duration::from_millis(10),
     arrival: Duration::from_secs(3),
-    turn: Duration::from_millis(700),
+    turn: Duration::from_millis(30),
     crowded: Duration::from_millis(250),
     first_byte: Duration::from_secs(3),
     starved: Duration::from_secs(10),

@@ -55,6 +55,8 @@ fn corrupt(store: &Path, image: &Image) -> anyhow::Result<()> {
 
 #[cfg(test)]
 mod tests {
+    use onepull_testbed::layout::Spec;
+
     use super::*;
 
     #[test]
@@ -76,7 +78,7 @@ mod tests {
     #[test]
     fn one_byte_of_the_largest_layer_is_another_afterwards() {
         let folder = tempfile::tempdir().unwrap();
-        let image = Image::generate(folder.path(), 10_000, 1, 1).unwrap();
+        let image = Image::generate(folder.path(), &Spec::even(10_000, 1, 1)).unwrap();
         let (largest, _) = image.sizes.iter().max_by_key(|(_, size)| **size).unwrap();
         let before = fs::read(image.blob(largest)).unwrap();
         corrupt(folder.path(), &image).unwrap();

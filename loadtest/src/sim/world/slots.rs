@@ -1,7 +1,7 @@
 //! Which layers a node fetches at a time.
 
 use super::{At, Client, Doing, Event, Life, NodeId, START_SPREAD, SimPattern, World};
-use crate::sim::{agenda::Nanos, node::LayerId};
+use crate::sim::agenda::Nanos;
 
 /// Layers that containerd fetches at a time, by default.
 const SLOTS: usize = 3;
@@ -14,12 +14,6 @@ impl World<'_> {
     /// Sets the scene.
     pub(super) fn begin(&mut self) {
         for node in 0..self.nodes.len() {
-            // containerd's downloads race for its slots.
-            if self.nodes[node].client == Client::Runtime {
-                let mut order: Vec<LayerId> = self.nodes[node].queue.drain(..).collect();
-                self.random.shuffle(&mut order);
-                self.nodes[node].queue.extend(order);
-            }
             let wait = self.random.below(START_SPREAD);
             match (self.config.pattern, node) {
                 (SimPattern::Staged, 0) => self.seed(node),
@@ -71,19 +65,6 @@ impl World<'_> {
         self.ask(at);
         self.watch_from_now_on(at, request);
         true
-    }
-
-    /// A request that nothing came for goes to the end of the runtime's queue (ADR 8).
-    pub(super) fn give_slot_back(&mut self, at: At) {
-        self.close(at);
-        let part = self.part(at);
-        part.had_turn = true;
-        part.doing = Doing::Idle;
-        part.epoch += 1;
-        self.say_gone(at);
-        self.nodes[at.node].open -= 1;
-        self.nodes[at.node].queue.push_back(at.layer);
-        self.fill(at.node);
     }
 
     /// A layer is all here. Its slot is free as soon as its body ends.

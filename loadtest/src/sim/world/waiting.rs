@@ -8,9 +8,6 @@ use crate::sim::agenda::Nanos;
 /// How often deadlines are looked at; they are seconds.
 const LOOK: Nanos = 250_000_000;
 
-/// Smaller layers come within one answer, and never give their slot back.
-const LEAST_TURN: u64 = 1024 * 1024;
-
 impl World<'_> {
     pub(super) fn watch_from_now_on(&mut self, at: At, request: u32) {
         self.agenda.after(LOOK, Event::Watch(at, request));
@@ -39,11 +36,8 @@ impl World<'_> {
         let quiet = now.saturating_sub(part.moved);
         let is_following = matches!(part.doing, Doing::Following(_));
         let runtime = self.nodes[at.node].client == Client::Runtime;
-        let may_ask_again = !part.had_turn && self.layers[at.layer].size >= LEAST_TURN;
         let (have, grew) = (part.have, part.grew.unwrap_or(part.since));
-        if runtime && have == 0 && may_ask_again && waited >= nanos(deadlines.turn) {
-            self.give_slot_back(at);
-        } else if runtime && have == 0 && waited >= nanos(deadlines.first_byte)
+        if runtime && have == 0 && waited >= nanos(deadlines.first_byte)
             || runtime && have > 0 && now - grew >= nanos(deadlines.starved)
         {
             self.go_outside(at);

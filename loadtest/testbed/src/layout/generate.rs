@@ -48,6 +48,18 @@ impl Spec {
         let layers = (0..layers).map(|_| size / layers).collect();
         Self { layers, seed, compression: Compression::None }
     }
+
+    /// An image of about `size` bytes in layers of different sizes, as if one had written an image
+    /// by hand: the largest has as many times the bytes of the smallest as there are layers, and
+    /// their order depends on the seed.
+    pub fn mixed(size: u64, layers: u64, seed: u64) -> Self {
+        let mut noise = Noise::new(seed, layers);
+        let mut parts: Vec<_> = (1..=layers).map(|part| (noise.next(), part)).collect();
+        parts.sort_unstable();
+        let all = layers * (layers + 1) / 2;
+        let layers = parts.into_iter().map(|(_, part)| size * part / all.max(1)).collect();
+        Self { layers, seed, compression: Compression::None }
+    }
 }
 
 // === impl Layout ===

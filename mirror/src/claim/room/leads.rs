@@ -122,11 +122,19 @@ impl Leads {
         });
     }
 
-    /// A lead that has nothing yet is busy with other blobs: it is not the registry that is slow, and
+    /// A lead that does not grow is busy with other blobs: it is not the registry that is slow, and
     /// company would be queued as well.
-    pub(super) fn wait_in_line(&mut self, now: Instant) {
+    pub(super) fn wait_in_line(&mut self, seat: Seat, roster: &mut Roster, now: Instant) {
         if let Some(slow) = &mut self.slow {
             slow.since = now;
+        }
+        if let Some(lead) = roster[seat].lead().copied()
+            && let Phase::Growing(_) = lead.phase
+        {
+            self.abdicate(seat, &lead);
+            self.growing.insert((now, seat));
+            let grown = Lead { phase: Phase::Growing(now), ..lead };
+            roster.update(seat, |member| member.role = Role::Leading(grown));
         }
     }
 

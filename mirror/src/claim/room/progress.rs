@@ -36,7 +36,7 @@ impl Room {
             Stage::Leading => self.leads_itself(seat, now, count),
             Stage::Queued => {
                 self.leads_itself(seat, now, count);
-                self.leads.wait_in_line(now);
+                self.leads.wait_in_line(seat, &mut self.roster, now);
             }
             Stage::Following { parent } => {
                 return self.follows(seat, parent, known.is_none(), now, count);

@@ -129,6 +129,25 @@ fn a_lead_that_waits_for_its_own_slot_gets_company_only_when_it_waits_no_more() 
 }
 
 #[test]
+fn a_lead_that_its_other_downloads_hold_up_does_not_lapse_meanwhile() {
+    let mut room = Room::new();
+    room.get(0);
+    room.get(1);
+    room.says(0, 500, Stage::Leading);
+    for _ in 0..10 {
+        room.wait(1000);
+        room.says(0, 500, Stage::Queued);
+        assert_eq!(room.says(1, 400, following(0)), Advice::CarryOn);
+    }
+    for second in 1..=3 {
+        room.wait(1000);
+        room.says(0, 500, Stage::Leading);
+        let expected = if second < 3 { Advice::CarryOn } else { Advice::Lead };
+        assert_eq!(room.says(1, 400, following(0)), expected, "after {second} s");
+    }
+}
+
+#[test]
 fn advice_that_got_lost_is_given_again() {
     let mut room = Room::chain(2);
     room.says(0, 0, Stage::Gone);

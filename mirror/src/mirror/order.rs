@@ -1,0 +1,115 @@
+//! Takes an image's layers in the order of its manifest, as all nodes do.
+//!
+//! containerd asks for the layers of an image in any order, three at a time. If each node had another
+//! three under way, the registry would send all of them at once, and no node could take it all: with
+//! four layers a fourth of its link would lie idle. So a layer whose turn has not come gives its slot
+//! back (ADR 15).
+
+use std::{
+    collections::VecDeque,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use tokio::time::{Duration, Instant, timeout};
+
+use super::{
+    Inner,
+    turn::{LEAST, REMEMBERED, TURNS},
+};
+use crate::{Digest, manifest::Manifest, recent::Recent, store::Presence};
+
+/// Layers of an image that may be under way: as many as containerd has slots.
+const UNDER_WAY: usize = 3;
+
+/// Manifests that came from the registry and were not read yet; one is, with the first layer of it.
+const UNREAD: usize = 16;
+
+/// How long the first layer waits for the store to notice the manifest that the runtime has just
+/// written there: no longer than a claim that nobody answers.
+const NOTICED: Duration = Duration::from_millis(18);
+
+/// What is known of the order of layers.
+#[derive(Debug)]
+pub(super) struct Order {
+    /// For a layer, the large layers of its image.
+    images: Recent<Digest, Arc<[Digest]>>,
+    unread: Mutex<VecDeque<Digest>>,
+}
+
+// === impl Order ===
+
+impl Order {
+    pub(super) fn new() -> Self {
+        Self { images: Recent::new(REMEMBERED, TURNS), unread: Mutex::default() }
+    }
+
+    /// A manifest comes from the registry, past the mirror.
+    pub(super) fn passed_by(&self, manifest: Digest) {
+        let mut unread = self.unread();
+        if unread.len() == UNREAD {
+            unread.pop_front();
+        }
+        unread.push_back(manifest);
+    }
+
+    /// Small layers come and go between the large ones, so their order does not matter.
+    fn learn(&self, manifest: &Manifest, now: Instant) {
+        let large = manifest.children.iter().filter(|child| child.size >= LEAST);
+        let layers: Arc<[Digest]> = large.map(|child| child.digest).collect();
+        if layers.len() > UNDER_WAY {
+            for layer in layers.iter() {
+                self.images.insert(*layer, Arc::clone(&layers), now);
+            }
+        }
+    }
+
+    fn unread(&self) -> MutexGuard<'_, VecDeque<Digest>> {
+        // Single insertions and removals.
+        self.unread.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Inner ===
+
+impl Inner {
+    /// Learns sizes and order of what a manifest names.
+    pub(super) fn learn(&self, manifest: &Manifest) {
+        for child in &manifest.children {
+            self.fetcher.expect_size(child.digest, child.size);
+        }
+        self.order.learn(manifest, Instant::now());
+    }
+
+    /// Whether as many layers as there are slots come before this one and are not here yet. Alone,
+    /// a node takes them as they come.
+    pub(super) async fn is_out_of_turn(&self, digest: &Digest) -> bool {
+        if self.participant.is_alone(digest) {
+            return false;
+        }
+        if self.fetcher.known_size(digest).is_none() {
+            self.read_manifests().await;
+        }
+        let Some(layers) = self.order.images.get(digest, Instant::now()) else { return false };
+        let mut missing = 0;
+        for layer in layers.iter().take_while(|layer| *layer != digest) {
+            missing += usize::from(self.local_size(layer).await.is_none());
+        }
+        missing >= UNDER_WAY && self.local_size(digest).await.is_none()
+    }
+
+    /// Reads what the runtime fetched from the registry.
+    async fn read_manifests(&self) {
+        let unread = std::mem::take(&mut *self.order.unread());
+        let deadline = Instant::now() + NOTICED;
+        for manifest in unread {
+            let mut presence = self.store.follow(&manifest);
+            let here = |now: &Option<Presence>| now.is_some_and(|now| now.complete().is_some());
+            let left = deadline.saturating_duration_since(Instant::now());
+            let _ = timeout(left, presence.wait_for(here)).await;
+            match self.local_manifest(&manifest).await {
+                Some(bytes) => _ = Manifest::parse(&bytes).map(|manifest| self.learn(&manifest)),
+                None => self.order.passed_by(manifest),
+            }
+        }
+    }
+}

@@ -1,0 +1,82 @@
+//! Layers that are asked for in another order than their manifest's.
+
+use http::StatusCode;
+use onepull_mirror::{Digest, router::MemoryNetwork};
+
+use crate::{
+    parked::image,
+    support::{Node, manifest},
+};
+
+const MIB: u64 = 1 << 20;
+
+/// Two nodes, the digests of five layers, and the image of them that `nodes[0]` holds.
+async fn five_layers(size: u64) -> (Vec<Node>, Vec<Digest>, Digest) {
+    let network = MemoryNetwork::default();
+    let nodes = vec![Node::start(&network).await, Node::start(&network).await];
+    let layers: Vec<_> = (0..5u8).map(|layer| Digest::sha256(&[layer])).collect();
+    let image = image(&nodes[0], &layers, size).await;
+    (nodes, layers, image)
+}
+
+/// Whether a layer's request was answered so that its slot is free for others.
+async fn gives_its_slot_back(node: &Node, layer: &Digest) -> bool {
+    let answer = node.get_blob(layer).await;
+    let is_empty =
+        (answer.status, answer.body.len(), answer.complete) == (StatusCode::OK, 0, false);
+    assert!(is_empty || answer.status == StatusCode::NOT_FOUND, "nobody has it");
+    is_empty
+}
+
+#[tokio::test]
+async fn a_layer_whose_turn_has_not_come_gives_its_slot_back_twice() {
+    let (nodes, layers, image) = five_layers(2 * MIB).await;
+    let node = &nodes[1];
+    node.get(&manifest(&image), &[]).await;
+    assert!(gives_its_slot_back(node, &layers[4]).await);
+    assert!(gives_its_slot_back(node, &layers[3]).await);
+    for layer in &layers[..3] {
+        assert!(!gives_its_slot_back(node, layer).await);
+    }
+    assert!(gives_its_slot_back(node, &layers[3]).await);
+    assert!(!gives_its_slot_back(node, &layers[3]).await, "its runtime bears no more");
+}
+
+#[tokio::test]
+async fn a_layer_s_turn_comes_with_the_end_of_one_before_it() {
+    let network = MemoryNetwork::default();
+    let (node, _other) = (Node::start(&network).await, Node::start(&network).await);
+    let first = vec![1; 2 << 20];
+    let mut layers: Vec<_> = (0..4u8).map(|layer| Digest::sha256(&[layer])).collect();
+    layers[0] = Digest::sha256(&first);
+    let image = image(&node, &layers, 2 * MIB).await;
+    node.get(&manifest(&image), &[]).await;
+    assert!(gives_its_slot_back(&node, &layers[3]).await);
+    node.hold(&first).await;
+    assert!(!gives_its_slot_back(&node, &layers[3]).await);
+}
+
+#[tokio::test]
+async fn the_order_is_learnt_from_a_manifest_that_came_from_the_registry_too() {
+    let (nodes, layers, _) = five_layers(2 * MIB).await;
+    let node = &nodes[1];
+    let json = layers.iter().map(|layer| format!(r#"{{"digest":"{layer}","size":{}}}"#, 3 * MIB));
+    let json = json.collect::<Vec<_>>().join(",");
+    let json = format!(r#"{{"schemaVersion":2,"layers":[{json}]}}"#);
+    let digest = Digest::sha256(json.as_bytes());
+    assert_eq!(node.get(&manifest(&digest), &[]).await.status, StatusCode::NOT_FOUND);
+    node.hold(json.as_bytes()).await;
+    assert!(gives_its_slot_back(node, &layers[4]).await);
+}
+
+#[tokio::test]
+async fn small_layers_and_layers_of_a_lone_node_come_as_they_are_asked_for() {
+    let (nodes, layers, image) = five_layers(MIB - 1).await;
+    nodes[1].get(&manifest(&image), &[]).await;
+    assert!(!gives_its_slot_back(&nodes[1], &layers[4]).await);
+
+    let lone = Node::start(&MemoryNetwork::default()).await;
+    let image = self::image(&lone, &layers, 2 * MIB).await;
+    lone.get(&manifest(&image), &[]).await;
+    assert!(!gives_its_slot_back(&lone, &layers[4]).await);
+}
