@@ -17,6 +17,7 @@ use crate::{Digest, router::Peer};
 mod coordinator;
 mod forest;
 mod member;
+mod pace;
 mod room;
 mod roster;
 mod shelf;
@@ -132,4 +133,7 @@ pub enum Advice {
     CarryOn,
     /// The node is promoted: it goes on from upstream, from its byte.
     Lead,
+    /// Its parent is slow and there is a better one: it claims again from its byte and names the
+    /// slow one as lost.
+    Move,
 }

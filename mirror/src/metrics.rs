@@ -108,6 +108,8 @@ pub struct Metrics {
     pub verification_failures: Counter,
     /// Streams that went on from another peer at the byte reached.
     pub switches: Counter,
+    /// Streams that left a slow parent because the coordinator knew a better one.
+    pub moves: Counter,
     /// Streams that broke off, so that the runtime went on from the registry.
     pub broken: Counter,
     /// Requests of `onepull-agent check`, the proof that the runtime asks this mirror.
@@ -139,6 +141,7 @@ impl Metrics {
             sent_away: Counter::default(),
             verification_failures: Counter::default(),
             switches: Counter::default(),
+            moves: Counter::default(),
             broken: Counter::default(),
             probes: Counter::default(),
             upstream: Family::default(),
@@ -181,6 +184,8 @@ impl Metrics {
         registry.register("verification_failures", help, self.verification_failures.clone());
         let help = "Streams that went on from another peer";
         registry.register("source_switches", help, self.switches.clone());
+        let help = "Streams that left a slow peer for a better one";
+        registry.register("source_moves", help, self.moves.clone());
         let help = "Streams that broke off and were left to the registry";
         registry.register("streams_broken", help, self.broken.clone());
         let help = "Requests of onepull-agent check";

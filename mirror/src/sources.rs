@@ -18,10 +18,12 @@ use tokio_util::sync::CancellationToken;
 use crate::{Digest, Peer, claim::MOST_LOST};
 
 mod claims;
+mod departure;
 mod lookup;
 mod patience;
 
 pub use claims::Claims;
+pub(crate) use departure::Departure;
 pub use lookup::Lookup;
 pub(crate) use patience::{Grant, Patience};
 
@@ -51,6 +53,8 @@ pub struct Wanted {
     /// Cancelled by the sources when this node has to leave its parent: the blob's lead is gone, and
     /// this node has most of it, so it is the one that goes on from outside.
     pub promoted: CancellationToken,
+    /// Names a parent that is to be left for a better one.
+    pub(crate) departure: Departure,
     reached: Arc<AtomicU64>,
     lost: Arc<Mutex<Vec<SocketAddr>>>,
 }
@@ -87,6 +91,7 @@ impl Wanted {
             kept,
             may_lead: true,
             promoted: CancellationToken::new(),
+            departure: Departure::default(),
             reached: Arc::new(AtomicU64::new(first)),
             lost: Arc::default(),
         }

@@ -199,6 +199,7 @@ impl<'a> World<'a> {
             let more = coordinator.counters();
             counters.leads += more.leads;
             counters.promotions += more.promotions;
+            counters.moves += more.moves;
             counters.impatient += more.impatient;
             counters.second_leads += more.second_leads;
             counters.turned_away += more.turned_away;

@@ -33,6 +33,8 @@ const SWEEP: Duration = Duration::from_secs(1);
 ///   one more, after 10 s two, then 4, 8…; or to a node that waited 8 s and that nobody is ahead of.
 /// - The parents that it named or heard of never form a ring.
 /// - A member is sent no more children than it has slots.
+/// - A follower is told to leave its parent only while it grows at less than a quarter of what its zone
+///   could do seconds ago, and somebody has what its parent does not give it.
 /// - A node that may lead, asks for a GET and asks again when told "not yet" is told to lead or whom
 ///   to follow within 9 s.
 /// - A claim costs a logarithm of the number of members, amortised: each death is cleared away once,
@@ -57,6 +59,8 @@ pub struct Counters {
     pub promotions: u64,
     /// Leads named because a node had waited too long.
     pub impatient: u64,
+    /// Nodes told to leave a slow parent.
+    pub moves: u64,
     /// Nodes found leading that another coordinator, or nobody, had told to, beside a live lead.
     pub second_leads: u64,
     /// Claims of nodes that found no seat.

@@ -1,10 +1,11 @@
 //! One node in one room, as the coordinator knows it.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, net::SocketAddr};
 
 use tokio::time::Instant;
 
 use super::{
+    pace::Pace,
     shelf::Place,
     timing::{DOUBT, SILENCE},
 };
@@ -43,6 +44,15 @@ pub(super) struct Member {
     pub(super) passed_over: bool,
     /// This coordinator told it to lead at some time.
     pub(super) granted: bool,
+    /// How fast it grows under its present parent.
+    pub(super) pace: Pace,
+    /// Until when it counts as slow: others come first as parents, and slow children leave it.
+    pub(super) slow: Option<Instant>,
+    /// It was told to leave its parent, and has not claimed since.
+    pub(super) leaving: bool,
+    /// The parent that it was told to leave although that one had more for it. Until it is faster
+    /// elsewhere, which of the two is slow is open.
+    pub(super) left: Option<SocketAddr>,
     pub(super) filed: Filed,
 }
 
@@ -82,6 +92,8 @@ pub(super) enum Phase {
 /// The keys under which a member stands in the indexes of its room.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct Filed {
+    /// Whether it stands apart as an open member that is slow.
+    pub(super) apart: bool,
     /// Its place on the shelves, if it is open.
     pub(super) place: Option<Place>,
     /// What it has, if it can be promoted.
@@ -113,6 +125,10 @@ impl Member {
             waiting: None,
             passed_over: false,
             granted: false,
+            pace: Pace::default(),
+            slow: None,
+            leaving: false,
+            left: None,
             filed: Filed::default(),
         }
     }
@@ -123,7 +139,8 @@ impl Member {
         self.doubted = None;
     }
 
-    /// Whether a child can be sent to it: bytes are on their way, and a slot is free.
+    /// Whether a child can be sent to it: bytes are on their way, and a slot is free. One that is
+    /// slow can, if nobody else is there.
     pub(super) fn is_open(&self) -> bool {
         let fed = match self.role {
             Role::Waiting => false,
@@ -160,7 +177,8 @@ impl Member {
         let silent = self.heard + SILENCE;
         let dies = self.doubted.map_or(silent, |doubted| silent.min(doubted + DOUBT));
         Filed {
-            place: self.is_open().then_some(place),
+            apart: self.is_open() && self.slow.is_some(),
+            place: (self.is_open() && self.slow.is_none()).then_some(place),
             heir: self.is_heir().then_some(self.have),
             dies: Some(dies),
         }

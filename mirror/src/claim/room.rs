@@ -11,6 +11,7 @@ use self::{
 use super::{
     coordinator::Counters,
     member::{Member, Phase, Role, Seat},
+    pace::Best,
     roster::Roster,
     timing::FORGET,
 };
@@ -21,12 +22,14 @@ mod follow;
 mod leads;
 mod parents;
 mod progress;
+mod slow;
 
 /// The state of one digest.
 #[derive(Debug)]
 pub(super) struct Room {
     roster: Roster,
     leads: Leads,
+    best: Best,
     /// How many children a member gets that has not said how many it takes.
     slots: u32,
     /// Whether it takes more members.
@@ -38,7 +41,14 @@ pub(super) struct Room {
 
 impl Room {
     pub(super) fn new(slots: u32, now: Instant) -> Self {
-        Self { roster: Roster::default(), leads: Leads::default(), slots, full: false, heard: now }
+        Self {
+            roster: Roster::default(),
+            leads: Leads::default(),
+            best: Best::default(),
+            slots,
+            full: false,
+            heard: now,
+        }
     }
 
     pub(super) fn members(&self) -> usize {

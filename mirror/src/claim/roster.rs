@@ -38,6 +38,8 @@ pub(super) struct Roster {
     zones: HashMap<Option<String>, Shelf>,
     /// The open members of all zones.
     everywhere: Shelf,
+    /// Open members that are slow, on no shelf.
+    slow: BTreeSet<Seat>,
     /// Who can be promoted, the longest prefix first.
     heirs: BTreeSet<(Reverse<u64>, u64, Seat)>,
     /// When each member's silence is death.
@@ -78,6 +80,11 @@ impl Roster {
     /// The open members of all zones.
     pub(super) fn everywhere(&self) -> &Shelf {
         &self.everywhere
+    }
+
+    /// Open members that are slow.
+    pub(super) fn slow(&self) -> impl Iterator<Item = Seat> {
+        self.slow.iter().copied()
     }
 
     /// The most that somebody has who can be promoted.

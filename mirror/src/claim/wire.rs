@@ -7,6 +7,7 @@
 //!
 //! Every message says its version in `v`. Unknown fields are ignored, so a version can grow; unknown
 //! words in a known field are an error, because a verdict that is misread is worse than none.
+//! Advice is another matter: a word that is not known here leaves all as it is.
 //!
 //! The node that a message names is believed: neither its address nor its word that it may lead is
 //! checked against the connection it came by. Behind a proxy or with several addresses they differ

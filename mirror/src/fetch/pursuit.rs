@@ -1,6 +1,6 @@
 //! One blob's way here: which parent it comes from now, and the byte it has reached.
 
-use std::{io, sync::Arc};
+use std::{io, net::SocketAddr, sync::Arc};
 
 use bytes::Bytes;
 use futures::{StreamExt, stream, stream::BoxStream};
@@ -127,9 +127,11 @@ impl Pursuit {
     }
 
     /// The next bytes; `None` when all that was wanted has come and is right. A node that is
-    /// promoted leaves its parent, if nothing comes from there: both wait for the same bytes.
+    /// promoted leaves its parent, if nothing comes from there: both wait for the same bytes. So does
+    /// one that was told of a better parent, while the next piece is on its way: a slow one is late.
     pub(super) async fn next(&mut self) -> Result<Option<Bytes>, FetchError> {
         let promoted = self.wanted.promoted.clone();
+        let departure = self.wanted.departure.clone();
         tokio::select! {
             biased;
             next = self.advance() => next,
@@ -137,6 +139,10 @@ impl Pursuit {
                 self.promoted = true;
                 self.leave_parent();
                 // Boxed, so that the common way stays small: it is moved for every piece.
+                Box::pin(self.advance()).await
+            }
+            from = departure.ordered() => {
+                self.depart(from);
                 Box::pin(self.advance()).await
             }
         }
@@ -157,6 +163,20 @@ impl Pursuit {
                 Err(error) => self.lose_parent(&error),
             }
         }
+    }
+
+    /// Leaves a slow parent, if it is still the one, and asks for another from the byte reached.
+    fn depart(&mut self, from: SocketAddr) {
+        let is_here = |parent: &Parent| parent.source.peer.endpoint == from;
+        if self.parent.as_ref().is_some_and(|parent| !is_here(parent)) {
+            return;
+        }
+        if let Some(slow) = self.leave_parent() {
+            info!(digest = %self.want.digest, peer = %slow.peer.endpoint, at = self.at, "left a slow parent");
+            self.shared.metrics.moves.inc();
+            self.wanted.lose(from);
+        }
+        self.parents = self.shared.sources.parents(&self.wanted);
     }
 
     /// Accounts for bytes that came. The last piece passes only if the whole is right.

@@ -25,7 +25,7 @@ use crate::{
         wire::{Advices, LARGEST_MESSAGE, Report},
     },
     peer::PROGRESS,
-    sources::Wanted,
+    sources::{Departure, Wanted},
     store::Presence,
 };
 
@@ -80,6 +80,7 @@ struct State {
     role: Role,
     may_lead: bool,
     promoted: CancellationToken,
+    departure: Departure,
     /// When the verdict came.
     entered: Instant,
     /// When a verdict or a byte came last, or the runtime was busy with other blobs.
@@ -206,8 +207,12 @@ impl Participant {
         let advice = join_all(told.collect::<Vec<_>>()).await;
         // The closest that answers knows all; the next may have heard of this node alone, from those
         // who find the closest silent sooner than others do.
-        if advice.into_iter().flatten().next() == Some(Advice::Lead) {
-            part.promote(digest);
+        match (advice.into_iter().flatten().next(), state) {
+            (Some(Advice::Lead), _) => part.promote(digest),
+            (Some(Advice::Move), Stage::Following { parent }) => {
+                part.state().departure.order(parent);
+            }
+            _ => {}
         }
     }
 
@@ -295,8 +300,10 @@ impl Part {
 
 impl State {
     fn new(role: Role, wanted: &Wanted, now: Instant) -> Self {
-        let (promoted, may_lead) = (wanted.promoted.clone(), wanted.may_lead);
-        Self { role, may_lead, promoted, entered: now, active: now, grew: None, sent_away: false }
+        let (promoted, departure) = (wanted.promoted.clone(), wanted.departure.clone());
+        let (may_lead, entered) = (wanted.may_lead, now);
+        let (active, grew, sent_away) = (now, None, false);
+        Self { role, may_lead, promoted, departure, entered, active, grew, sent_away }
     }
 
     fn is_idle(&self, now: Instant) -> bool {

@@ -106,3 +106,58 @@ fn a_silent_registry_is_asked_by_few_and_one_copy_is_enough() {
     assert!(world.coordinators[0].counters().leads <= 4, "{:?}", world.coordinators[0].counters());
     assert!(world.egress <= 4 * UNITS);
 }
+
+/// How long a storm of eight takes when a node in its middle is slow in the way that `hurt` makes it;
+/// without that node.
+fn with_a_slow_one(hurt: fn(&mut World, u16)) -> (World, u64) {
+    let mut world = storm(8, |_| None);
+    half_way(&mut world);
+    hurt(&mut world, 3);
+    let done = |world: &World| {
+        let fast = world.nodes.iter().filter(|(id, _)| **id != 3);
+        fast.fold(true, |all, (_, node)| all && node.doing == Doing::Complete)
+    };
+    while !done(&world) {
+        world.step();
+        assert!(world.tick < 5 * UNITS, "{}", world.state());
+    }
+    let took = world.tick;
+    (world, took)
+}
+
+#[test]
+fn a_slow_node_costs_the_others_five_seconds_at_most() {
+    let (world, took) = with_a_slow_one(|world, id| world.slow_down(id, 10));
+    assert!(took <= UNITS + 8 + 50, "{took} ticks");
+    assert_eq!(world.egress, UNITS);
+}
+
+#[test]
+fn a_node_that_only_sends_slowly_costs_the_others_ten_seconds_at_most() {
+    let (world, took) = with_a_slow_one(|world, id| {
+        world.nodes.get_mut(&id).unwrap().sends_every = 10;
+    });
+    // Its grandchild goes to it before it is known which of the two is slow.
+    assert!(took <= UNITS + 8 + 100, "{took} ticks");
+    assert_eq!(world.egress, UNITS);
+}
+
+#[test]
+fn a_node_that_is_slow_wherever_it_goes_moves_once() {
+    let (world, _) = with_a_slow_one(|world, id| {
+        world.nodes.get_mut(&id).unwrap().receives_every = 10;
+    });
+    assert!(world.coordinators[0].counters().moves <= 3, "{:?}", world.coordinators[0].counters());
+}
+
+#[test]
+fn the_node_through_which_a_blob_enters_a_zone_is_left_when_it_is_slow() {
+    let mut world = storm(8, |id| Some(["a", "b"][usize::from(id % 2)]));
+    half_way(&mut world);
+    world.slow_down(1, 10);
+    while !world.nodes.iter().all(|(id, node)| *id == 1 || node.doing == Doing::Complete) {
+        world.step();
+        assert!(world.tick < UNITS + 8 + 60, "{}", world.state());
+    }
+    assert!(world.crossed < 2 * UNITS, "{} units crossed", world.crossed);
+}

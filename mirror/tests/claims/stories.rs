@@ -4,4 +4,5 @@ mod joining;
 mod leading;
 mod losing;
 mod relearning;
+mod slow;
 mod zones;

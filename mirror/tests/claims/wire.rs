@@ -63,6 +63,13 @@ fn unknown_words_are_named_in_the_error() {
 }
 
 #[test]
+fn advice_that_is_not_known_here_changes_nothing() {
+    let advices = Advices::parse(br#"{"v":1,"advice":["lead","dance","move"]}"#).unwrap();
+    assert_eq!(advices, Advices(vec![Advice::Lead, Advice::CarryOn, Advice::Move]));
+    assert_eq!(advices.to_json(), br#"{"v":1,"advice":["lead","carry-on","move"]}"#);
+}
+
+#[test]
 fn another_version_is_named_before_anything_else_is_read() {
     let complaint = complaint(Answer::parse(br#"{"v":2,"answer":"other"}"#));
     assert!(complaint.contains("version 2 are not understood"), "{complaint}");
@@ -205,9 +212,9 @@ proptest! {
     }
 
     #[test]
-    fn advices_round_trip(leads in vec(any::<bool>(), 0..64)) {
-        let advice = |lead: bool| if lead { Advice::Lead } else { Advice::CarryOn };
-        let advices = Advices(leads.into_iter().map(advice).collect());
+    fn advices_round_trip(picks in vec(0usize..3, 0..64)) {
+        let advice = |pick: usize| [Advice::CarryOn, Advice::Lead, Advice::Move][pick];
+        let advices = Advices(picks.into_iter().map(advice).collect());
         prop_assert_eq!(Advices::parse(&advices.to_json()).unwrap(), advices);
     }
 

@@ -1,7 +1,11 @@
 //! Simulated nodes that behave as real ones should: they ask, stream, report, lose parents and ask
 //! again. The network takes no time; bytes flow one unit per tick along each edge.
 
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::{
+    collections::BTreeMap,
+    hash::{DefaultHasher, Hash, Hasher},
+    net::SocketAddr,
+};
 
 use onepull_mirror::{
     Peer,
@@ -39,6 +43,9 @@ pub(crate) struct Node {
     pub(crate) asks: usize,
     /// Its bytes stop while the clock is before this tick.
     pub(crate) stalled_until: u64,
+    /// A unit reaches it, or leaves it, in one of so many ticks.
+    pub(crate) receives_every: u64,
+    pub(crate) sends_every: u64,
     /// Since when it has been told "not yet".
     pub(crate) wanting_since: u64,
     lost: Vec<SocketAddr>,
@@ -56,6 +63,8 @@ pub(crate) struct World {
     pub(crate) crossed: u64,
     /// The registry sends nothing before this tick.
     pub(crate) registry_from: u64,
+    /// Of a hundred units, so many miss their tick.
+    pub(crate) jitter: u64,
     /// How many ticks late a node's heartbeat reaches each coordinator.
     pub(crate) delays: Vec<u64>,
     start: Instant,
@@ -73,6 +82,7 @@ impl World {
             egress: 0,
             crossed: 0,
             registry_from: 0,
+            jitter: 0,
             delays: vec![0],
             start: Instant::now(),
         }
@@ -90,6 +100,8 @@ impl World {
             may_lead,
             asks,
             stalled_until: 0,
+            receives_every: 1,
+            sends_every: 1,
             wanting_since: self.tick,
             lost: Vec::new(),
             moved: self.tick,
@@ -214,7 +226,7 @@ impl World {
                     .is_some_and(|parent| parent.doing != Doing::Dead && parent.have > node.have),
                 _ => false,
             };
-            if !upstream || self.tick < node.stalled_until {
+            if !upstream || self.tick < node.stalled_until || self.is_late(*id, &before) {
                 continue;
             }
             match node.doing {
@@ -225,6 +237,29 @@ impl World {
             }
             self.receive(*id);
         }
+    }
+
+    /// Whether this tick brings a node nothing although its source has something.
+    fn is_late(&self, id: u16, nodes: &BTreeMap<u16, Node>) -> bool {
+        let node = &nodes[&id];
+        let sends_every = match node.doing {
+            Doing::Following(parent) => nodes[&parent].sends_every,
+            _ => 1,
+        };
+        let every = node.receives_every.max(sends_every);
+        let mut dice = DefaultHasher::new();
+        (id, self.tick).hash(&mut dice);
+        !self.tick.is_multiple_of(every) || dice.finish() % 100 < self.jitter
+    }
+
+    /// From now on a node's link is so many times slower, both ways.
+    pub(crate) fn slow_down(&mut self, id: u16, times: u64) {
+        let node = self.nodes.get_mut(&id).unwrap();
+        (node.receives_every, node.sends_every) = (times, times);
+    }
+
+    pub(crate) fn children(&self, id: u16) -> usize {
+        self.nodes.values().filter(|node| node.doing == Doing::Following(id)).count()
     }
 
     fn receive(&mut self, id: u16) {
@@ -263,7 +298,6 @@ impl World {
             Doing::Leading => Stage::Leading,
             Doing::Complete => Stage::Complete,
         };
-        let children = self.nodes.values().filter(|node| node.doing == Doing::Following(id));
         let progress = Progress {
             digest: blob(),
             node: node.peer.clone(),
@@ -271,12 +305,17 @@ impl World {
             total: Some(self.total * UNIT),
             state,
             may_lead: node.may_lead,
-            free_slots: 2u32.saturating_sub(u32::try_from(children.count()).unwrap()),
+            free_slots: 2u32.saturating_sub(u32::try_from(self.children(id)).unwrap()),
         };
         let now = self.now();
-        if self.coordinators[which].progress(&progress, now) == Advice::Lead {
-            self.start_on(id, Doing::Leading);
-            self.say(id);
+        let asked = self.nodes[&id].asks == which;
+        match (self.coordinators[which].progress(&progress, now), self.nodes[&id].doing) {
+            (Advice::Lead, _) => {
+                self.start_on(id, Doing::Leading);
+                self.say(id);
+            }
+            (Advice::Move, Doing::Following(parent)) if asked => self.lose(id, parent),
+            _ => {}
         }
     }
 }

@@ -12,6 +12,7 @@ mod order;
 mod parked;
 mod rigged;
 mod serving;
+mod slow;
 mod storm;
 mod support;
 mod uploads;

@@ -92,10 +92,10 @@ pub(crate) enum Search {
 pub(crate) const SEARCHES: [Search; 3] = [Search::NeverEnds, Search::FindsNobody, Search::FindsIt];
 
 /// A router that knows one peer.
-struct Rigged {
-    coordinators: Vec<Peer>,
-    search: Search,
-    peer: Peer,
+pub(crate) struct Rigged {
+    pub(crate) coordinators: Vec<Peer>,
+    pub(crate) search: Search,
+    pub(crate) peer: Peer,
 }
 
 /// What the runtime got, and how long it was kept waiting for it.

@@ -106,10 +106,10 @@ impl Room {
     }
 
     /// Ends an edge that the child says is broken. Until the parent is heard again nobody else is
-    /// sent there, and its silence is believed sooner.
+    /// sent there, and its silence is believed sooner. One that was left for being slow lives.
     fn part_from_lost(&mut self, seat: Seat, lost: &[SocketAddr], now: Instant) {
         let Some(parent) = self.roster[seat].parent else { return };
-        if lost.contains(&self.roster[parent].peer.endpoint) {
+        if !self.roster[seat].leaving && lost.contains(&self.roster[parent].peer.endpoint) {
             self.roster.update(parent, |member| _ = member.doubted.get_or_insert(now));
         }
     }

@@ -20,16 +20,27 @@ impl Room {
             let parent = &self.roster[*parent];
             parent.doubted.is_none() && !lost.contains(&parent.peer.endpoint)
         });
-        let parent = standing.or(found.first().copied())?;
+        let goal = standing.or_else(|| self.goal_of_move(seat, count));
+        let parent = goal.or(found.first().copied())?;
         if standing.is_none() {
             self.leads.forget(seat, &self.roster);
             self.roster.attach(seat, parent, false);
             self.roster.come_last(seat);
         }
-        self.roster.update(seat, |member| member.waiting = None);
+        self.roster.update(seat, |member| {
+            member.waiting = None;
+            member.leaving = false;
+        });
         let spares = found.into_iter().filter(|spare| *spare != parent);
         let parents: Vec<_> = std::iter::once(parent).chain(spares).collect();
         self.name(&parents).map(Verdict::Follow)
+    }
+
+    /// Where a member goes that was told to leave its parent. If the better one has gone meanwhile, it
+    /// is no worse off where it was.
+    fn goal_of_move(&mut self, seat: Seat, count: &mut Counters) -> Option<Seat> {
+        let parent = self.roster[seat].parent.filter(|_| self.roster[seat].leaving)?;
+        self.better(seat, count).or(Some(parent))
     }
 
     fn seek(&mut self, seat: Seat, lost: &[SocketAddr], count: &mut Counters) -> Vec<Seat> {

@@ -22,7 +22,7 @@ const MOST_LOOKED_AT: usize = 16;
 const MOST_ANCESTORS: usize = 4;
 
 /// Bytes that a relay holds before it sends them on: growing blobs are served in steps of 1 MiB.
-const PIECE: u64 = 1024 * 1024;
+pub(super) const PIECE: u64 = 1024 * 1024;
 
 /// How long a chain may get when nobody knows the size of the blob.
 const DEPTH_OF_UNKNOWN: u64 = 64;
@@ -55,6 +55,8 @@ enum Step {
     Elsewhere,
     /// Everywhere.
     Reserve,
+    /// Among those that are slow: better than nobody.
+    Slow,
 }
 
 // === impl Seeker ===
@@ -64,7 +66,7 @@ impl Seeker<'_> {
     pub(super) fn find(&self, roster: &mut Roster) -> Found {
         let mut found = Found::default();
         let ancestors = self.ancestors(roster);
-        for step in [Step::Zone, Step::Elsewhere, Step::Reserve] {
+        for step in [Step::Zone, Step::Elsewhere, Step::Reserve, Step::Slow] {
             for seat in self.candidates(step, roster, &ancestors) {
                 found.looked_at += 1;
                 let is_new = !found.parents.contains(&seat);
@@ -84,6 +86,7 @@ impl Seeker<'_> {
             Step::Zone => self.in_zone(roster, ancestors),
             Step::Elsewhere => Self::elsewhere(roster, ancestors),
             Step::Reserve => Self::in_reserve(roster, ancestors),
+            Step::Slow => roster.slow().take(MOST_LOOKED_AT).collect(),
         }
     }
 
@@ -92,7 +95,8 @@ impl Seeker<'_> {
         let parent = self.seat.and_then(|seat| roster[seat].parent);
         let line = std::iter::successors(parent, |seat| roster[*seat].parent);
         let line = line.skip(1).take(MOST_ANCESTORS);
-        line.filter(|seat| roster[*seat].is_open()).collect()
+        let is_good = |seat: &Seat| roster[*seat].is_open() && roster[*seat].slow.is_none();
+        line.filter(is_good).collect()
     }
 
     fn in_zone(&self, roster: &Roster, ancestors: &[Seat]) -> Vec<Seat> {

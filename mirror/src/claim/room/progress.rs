@@ -8,7 +8,8 @@ use super::{Candidate, Counters, Phase, Role, Room, Seat, note};
 use crate::claim::{Advice, Progress, Stage, timing::DOUBT};
 
 impl Room {
-    /// Takes note of what a participant says, and tells it if it is promoted.
+    /// Takes note of what a participant says, and tells it if it is promoted, or should
+    /// leave its parent.
     pub(in crate::claim) fn progress(
         &mut self,
         progress: &Progress,
@@ -29,11 +30,16 @@ impl Room {
             note(member, &progress.node, progress.total, now);
             member.have = progress.have;
             member.may_lead = progress.may_lead;
+            member.pace.note(progress.have, now);
+            member.slow = member.slow.filter(|until| now < *until);
         });
         self.roster.offer(seat, progress.free_slots);
         match progress.state {
             Stage::Complete => self.completed(seat),
-            Stage::Leading => self.leads_itself(seat, now, count),
+            Stage::Leading => {
+                self.leads_itself(seat, now, count);
+                self.measure(seat, now);
+            }
             Stage::Queued => {
                 self.leads_itself(seat, now, count);
                 self.leads.wait_in_line(seat, &mut self.roster, now);
@@ -94,7 +100,7 @@ impl Room {
             self.grant(seat, now, count);
             return Advice::Lead;
         }
-        Advice::CarryOn
+        if self.should_move(seat, now, count) { Advice::Move } else { Advice::CarryOn }
     }
 
     /// Believes a node about whom it follows, unless that would close a ring: then one of two

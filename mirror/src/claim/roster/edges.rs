@@ -42,6 +42,8 @@ impl Roster {
             member.depth = depth;
             member.confirmed = confirmed;
             member.took_slot = took_slot;
+            member.pace.restart();
+            member.leaving = false;
         });
     }
 
@@ -56,6 +58,7 @@ impl Roster {
         });
         self.update(seat, |member| {
             member.parent = None;
+            member.leaving = false;
             member.confirmed = false;
             member.took_slot = false;
         });

@@ -11,6 +11,9 @@ impl Roster {
         let member = &mut self.members[seat];
         member.filed = filed;
         self.holders += usize::from(member.role == Role::Complete);
+        if filed.apart {
+            self.slow.insert(seat);
+        }
         if let Some(place) = filed.place {
             self.everywhere.put(&place);
             let zone = &member.peer.zone;
@@ -29,8 +32,11 @@ impl Roster {
 
     pub(super) fn unfile(&mut self, seat: Seat) {
         let member = &mut self.members[seat];
-        let Filed { place, heir, dies } = std::mem::take(&mut member.filed);
+        let Filed { apart, place, heir, dies } = std::mem::take(&mut member.filed);
         self.holders -= usize::from(member.role == Role::Complete);
+        if apart {
+            self.slow.remove(&seat);
+        }
         if let Some(place) = place {
             self.everywhere.take(&place);
             let zone = &member.peer.zone;

@@ -56,6 +56,10 @@ struct AdvicesMessage {
 enum AdviceWord {
     CarryOn,
     Lead,
+    Move,
+    /// What a newer coordinator may say. Advice can be left: what is under way goes on.
+    #[serde(other, skip_serializing)]
+    Unknown,
 }
 
 // === impl Report ===
@@ -136,6 +140,7 @@ impl Advices {
         let word = |advice: &Advice| match advice {
             Advice::CarryOn => AdviceWord::CarryOn,
             Advice::Lead => AdviceWord::Lead,
+            Advice::Move => AdviceWord::Move,
         };
         write(&AdvicesMessage { advice: self.0.iter().map(word).collect() })
     }
@@ -148,8 +153,9 @@ impl Advices {
         let AdvicesMessage { advice } = read(bytes)?;
         check_length("advice", advice.len(), 0, MOST_REPORTED)?;
         let advice = advice.into_iter().map(|word| match word {
-            AdviceWord::CarryOn => Advice::CarryOn,
+            AdviceWord::CarryOn | AdviceWord::Unknown => Advice::CarryOn,
             AdviceWord::Lead => Advice::Lead,
+            AdviceWord::Move => Advice::Move,
         });
         Ok(Self(advice.collect()))
     }

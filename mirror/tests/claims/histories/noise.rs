@@ -1,6 +1,9 @@
 //! Any messages in any order, to one coordinator: most of them no honest node would send.
 
-use std::{collections::BTreeMap, net::SocketAddr};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    net::SocketAddr,
+};
 
 use onepull_mirror::claim::{
     Advice, Claim, Intent, Parent, Progress, Stage, Verdict,
@@ -46,6 +49,8 @@ struct Known {
 struct History {
     room: Room,
     known: BTreeMap<u16, Known>,
+    /// Told to leave their parents, and have not claimed since.
+    moving: BTreeSet<u16>,
 }
 
 fn zone(id: u16) -> Option<&'static str> {
@@ -56,7 +61,7 @@ fn zone(id: u16) -> Option<&'static str> {
 
 impl History {
     fn new() -> Self {
-        Self { room: Room::new(), known: BTreeMap::new() }
+        Self { room: Room::new(), known: BTreeMap::new(), moving: BTreeSet::new() }
     }
 
     fn apply(&mut self, event: &Event) {
@@ -102,12 +107,15 @@ impl History {
         }
         let waited = self.waited(id);
         if let Verdict::Follow(parents) = &verdict {
-            let tried_all = waited && claim.may_lead;
+            // Who was told to leave a parent may stay when the better one has just gone.
+            let moves = self.moving.contains(&id);
+            let tried_all = (waited && claim.may_lead) || moves;
             self.check_parents(claim, parents, &kin, tried_all);
         }
         if claim.intent == Intent::Look {
             return verdict;
         }
+        self.moving.remove(&id);
         if verdict == Verdict::Lead {
             assert!(claim.may_lead, "a node that may not lead was told to");
             if after.leads > before.leads && !impatient {
@@ -126,6 +134,10 @@ impl History {
         let leads = self.room.coordinator.counters().leads;
         let advice = self.room.coordinator.progress(progress, self.room.now);
         let granted = self.room.coordinator.counters().leads > leads;
+        if advice == Advice::Move {
+            assert!(matches!(progress.state, Stage::Following { .. }) && progress.have > 0);
+            self.moving.insert(id);
+        }
         if granted {
             assert!(advice == Advice::Lead && progress.may_lead);
             self.check_lead(id);
@@ -274,7 +286,8 @@ fn events() -> impl Strategy<Value = Event> {
         1 => Just(Saying::Complete),
         1 => Just(Saying::Gone),
     ];
-    let haves = || prop_oneof![Just(0u64), 0u64..40];
+    // In megabytes, so that a lead of some is worth a move.
+    let haves = || prop_oneof![Just(0u64), (0u64..40).prop_map(|megabytes| megabytes << 20)];
     prop_oneof![
         4 => (0..NODES, haves(), prop::bool::weighted(0.8), prop::bool::weighted(0.1),
             vec(0..NODES, 0..3)).prop_map(|(id, have, may_lead, look, lost)| {

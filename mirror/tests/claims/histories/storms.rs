@@ -15,6 +15,8 @@ enum Fault {
     Join(u16),
     Kill(u16),
     Stall(u16, u64),
+    /// Its link gets slower, or as fast as before.
+    Slow(u16, u64),
     /// The stream from the parent breaks although both live.
     Break(u16),
     /// The node's closest coordinator is another one now.
@@ -27,6 +29,7 @@ fn faults() -> impl Strategy<Value = (u64, Fault)> {
         8 => (0..NODES).prop_map(Fault::Join),
         1 => (0..NODES).prop_map(Fault::Kill),
         2 => (0..NODES, 1u64..80).prop_map(|(id, ticks)| Fault::Stall(id, ticks)),
+        2 => (0..NODES, 1u64..12).prop_map(|(id, times)| Fault::Slow(id, times)),
         2 => (0..NODES).prop_map(Fault::Break),
         2 => (0..NODES).prop_map(Fault::Move),
         1 => (0..2usize).prop_map(Fault::Restart),
@@ -53,6 +56,11 @@ fn strike(world: &mut World, fault: Fault) {
         Fault::Stall(id, ticks) => {
             if let Some(node) = world.nodes.get_mut(&id) {
                 node.stalled_until = tick + ticks;
+            }
+        }
+        Fault::Slow(id, times) => {
+            if world.nodes.contains_key(&id) {
+                world.slow_down(id, times);
             }
         }
         Fault::Move(id) => {
@@ -102,6 +110,16 @@ proptest! {
     fn with_one_coordinator_everybody_ends_with_all_bytes(
         faults in vec(faults(), 0..60)
     ) {
+        let mut world = play(1, vec![0], &faults);
+        world.join(99, None, true, 0);
+        world.run(1000);
+    }
+
+    /// Behind a slow lead it may: who has more than it waits in vain.
+    #[test]
+    fn patience_does_not_run_out_where_no_link_gets_slow(faults in vec(faults(), 0..60)) {
+        let is_other = |fault: &(u64, Fault)| !matches!(fault.1, Fault::Slow(..));
+        let faults: Vec<_> = faults.into_iter().filter(is_other).collect();
         let mut world = play(1, vec![0], &faults);
         world.join(99, None, true, 0);
         world.run(1000);
