@@ -1,8 +1,8 @@
 //! Brings declared images to this node before a pod wants them.
 //!
 //! One image at a time, in the order of the desired state: by the runtime's own pull where the node is
-//! told `Upstream`; else from peers, written straight into the runtime's store, layers first and the
-//! manifest last. When a pull wants the same image meanwhile, it is left to the runtime (ADR 10).
+//! told `Upstream`; else from peers, written straight into the runtime's store, all layers at once and
+//! the manifest last. When a pull wants the same image meanwhile, it is left to the runtime (ADR 10).
 
 use std::{
     collections::HashSet,
@@ -28,6 +28,7 @@ use crate::{
 mod blob;
 mod board;
 mod contents;
+mod course;
 mod image;
 mod ledger;
 mod metrics;
@@ -35,6 +36,8 @@ mod obstacle;
 mod plan;
 mod pulls;
 mod source;
+mod turn;
+mod turns;
 
 use board::Board;
 use ledger::{Choice, Ledger, State};

@@ -42,6 +42,9 @@ pub struct Deadlines {
     pub crowded: Duration,
     /// From the request to its first byte, all searches and peers together.
     pub first_byte: Duration,
+    /// For the first byte of a blob that is wanted ahead of any pull, before it is claimed again. Shorter
+    /// than [`Deadlines::arrival`]: a parent that only waits itself is not given up.
+    pub ahead: Duration,
     /// Between two pieces handed to the runtime, all searches and parents together. After that the
     /// registry is faster.
     pub starved: Duration,
@@ -61,6 +64,7 @@ impl Default for Deadlines {
             turn: Duration::from_millis(200),
             crowded: Duration::from_millis(700),
             first_byte: Duration::from_millis(9500),
+            ahead: Duration::from_secs(8),
             starved: Duration::from_secs(10),
         }
     }

@@ -98,6 +98,7 @@ pub(crate) struct Inner {
     store: Arc<dyn Store>,
     pub(crate) fetcher: Fetcher,
     pub(crate) first_byte: Duration,
+    pub(crate) ahead: Duration,
     metrics: Metrics,
     left_to_registry: Recent<Digest, ()>,
     participant: Arc<Participant>,
@@ -125,6 +126,7 @@ impl Mirror {
         Self(Arc::new(Inner {
             fetcher,
             first_byte: deadlines.first_byte,
+            ahead: deadlines.ahead,
             store,
             metrics,
             left_to_registry: Recent::new(LEFT_TO_REGISTRY, LEFT),

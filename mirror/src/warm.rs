@@ -84,13 +84,13 @@ impl Warm {
     /// writer has to compare.
     ///
     /// # Errors
-    /// When nothing came within the runtime's own deadline for a first byte.
+    /// When nothing came within [`crate::Deadlines::ahead`]. Asking again keeps this node's place.
     pub async fn stream(&self, blob: &Ahead, first: u64) -> Result<Arriving, WarmError> {
         let Ahead { digest, size, registry } = blob;
         let digest = *digest;
         self.0.fetcher.expect_size(digest, *size);
         let want = self.want(digest, registry, first, true);
-        let fetched = timeout(self.0.first_byte, self.0.fetcher.stream(want)).await;
+        let fetched = timeout(self.0.ahead, self.0.fetcher.stream(want)).await;
         let fetched = fetched.map_err(|_| WarmError::NoSource(digest))?;
         let bytes = fetched.map_err(|error| WarmError::from(&error))?.bytes;
         let bytes = bytes.map(move |bytes| {

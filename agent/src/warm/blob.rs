@@ -1,30 +1,36 @@
-//! Writes one blob of an image into the runtime's store, from peers, and steps aside where the
-//! runtime wants it.
+//! Writes the blobs of an image into the runtime's store, from peers, and steps aside where the
+//! runtime wants them.
 
-use std::{
-    pin::pin,
-    sync::atomic::{AtomicU64, Ordering},
-};
+use std::{pin::pin, sync::atomic::AtomicU64};
 
 use bytes::Bytes;
+use futures::{StreamExt, stream};
 use onepull_mirror::{
     Sink, Store, Warm,
     sink::{Part, SinkError, SinkWriter},
-    warm::{Ahead, WarmError},
+    warm::WarmError,
 };
 use prometheus_client::metrics::counter::Counter;
-use tokio::time::{Duration, timeout};
-use tracing::debug;
+use tokio::{sync::watch, time::Instant};
+use tokio_util::sync::CancellationToken;
 
-use super::{obstacle::Obstacle, plan::Plan, pulls::Left, pulls::Pulls, source::Source};
-
-/// A writer that nothing came for so long is closed: a pull that waits for it goes on by itself then,
-/// and asks the registry. Peers pause for a second now and then.
-const STILL: Duration = Duration::from_secs(2);
+use super::{
+    course::{Course, Received},
+    obstacle::Obstacle,
+    plan::Plan,
+    pulls::{Left, have},
+    turns::Turns,
+};
 
 /// How often a blob is begun again whose bytes were wrong. Each time all who sent them are banned, or
 /// what lay here from before is gone.
-pub(crate) const ATTEMPTS: usize = 3;
+const ATTEMPTS: usize = 3;
+
+/// Blobs that are claimed at a time, in the order of the manifest. Most images have fewer layers; the
+/// node that has the image from the registry hardly ever begins with one so far ahead of its turn. Each
+/// costs its parent a waiting request, and its coordinators a message a second; and the first bytes of
+/// all of them, [`onepull_mirror::store::READ_CHUNK`] each, bound what waits here for its turn.
+const CLAIMED: usize = 16;
 
 /// Where the parts of an image are written, and what they come from.
 pub(crate) struct Writing<'a> {
@@ -36,40 +42,61 @@ pub(crate) struct Writing<'a> {
     pub(crate) written: &'a AtomicU64,
     /// Counts what was written of all.
     pub(crate) warmed: &'a Counter,
-}
-
-/// What became of a blob.
-pub(crate) enum Received {
-    /// All of it is written, to be committed.
-    Whole(Box<dyn SinkWriter>),
-    /// It is here already.
-    There,
-    /// The runtime pulls the image.
-    Yielded,
-}
-
-/// One blob being written.
-struct Course<'a> {
-    writing: &'a Writing<'a>,
-    part: &'a Part,
-    source: Source<'a>,
-    /// `None` while nothing comes.
-    writer: Option<Box<dyn SinkWriter>>,
+    /// Which blobs are received.
+    pub(crate) turns: watch::Sender<Turns>,
+    /// When a byte of any blob came last.
+    pub(crate) moved: watch::Sender<Instant>,
+    /// Cancelled when the runtime pulls the image.
+    pub(crate) aside: CancellationToken,
 }
 
 // === impl Writing ===
 
 impl Writing<'_> {
-    /// Writes what is missing of a blob, up to its commit.
-    pub(crate) async fn receive(
-        &self,
-        part: &Part,
-        plan: &Plan,
-        pulls: &mut Pulls,
-    ) -> Result<Received, Obstacle> {
+    /// Writes what is missing of the image's layers and config. `false` when the runtime pulls the
+    /// image meanwhile. No writer is open when this returns.
+    pub(crate) async fn write(&self, plan: &Plan) -> Result<bool, Obstacle> {
+        let blobs = plan.blobs().into_iter().enumerate();
+        let blobs = blobs.map(|(place, part)| async move { self.complete(place, &part).await });
+        let mut blobs = pin!(stream::iter(blobs).buffer_unordered(CLAIMED));
+        let mut all = Ok(true);
+        while let Some(complete) = blobs.next().await {
+            if !matches!(complete, Ok(true)) {
+                // The others end where they are.
+                self.aside.cancel();
+            }
+            all = all.and_then(|all| Ok(complete? && all));
+        }
+        all
+    }
+
+    /// Makes one blob complete; one whose bytes were wrong is fetched again.
+    async fn complete(&self, place: usize, part: &Part) -> Result<bool, Obstacle> {
         for attempt in 1.. {
-            let Some(writer) = self.open(part).await? else { return Ok(Received::There) };
-            match self.course(part, writer).run(plan, pulls).await {
+            let writer = match self.receive(place, part).await? {
+                Received::Whole(writer) => writer,
+                Received::There => return Ok(true),
+                Received::Yielded => return Ok(false),
+            };
+            match writer.commit().await {
+                Err(SinkError::Mismatch(_)) if attempt < ATTEMPTS => {}
+                Ok(()) | Err(SinkError::Complete(_)) => return Ok(true),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Ok(true)
+    }
+
+    /// Writes what is missing of a blob, up to its commit.
+    async fn receive(&self, place: usize, part: &Part) -> Result<Received, Obstacle> {
+        for attempt in 1.. {
+            let begun = tokio::select! {
+                biased;
+                () = self.aside.cancelled() => return Ok(Received::Yielded),
+                begun = self.begin(place, part) => begun?,
+            };
+            let Some(course) = begun else { return Ok(Received::There) };
+            match course.run().await {
                 Err(
                     Obstacle::Peers(WarmError::Mismatch(_)) | Obstacle::Sink(SinkError::Busy(_)),
                 ) if attempt < ATTEMPTS => {}
@@ -78,6 +105,23 @@ impl Writing<'_> {
             }
         }
         Ok(Received::There)
+    }
+
+    /// `None` for a blob that is complete. One of which nothing is here gets a writer with its first
+    /// bytes, so that none is open that does not move.
+    async fn begin<'a>(
+        &'a self,
+        place: usize,
+        part: &'a Part,
+    ) -> Result<Option<Course<'a>>, Obstacle> {
+        let writer = match self.store.stat(&part.digest).await {
+            Ok(presence) if have(presence) == 0 => None,
+            _ => match self.open(part).await? {
+                None => return Ok(None),
+                writer => writer,
+            },
+        };
+        Ok(Some(Course::new(self, part, place, writer)))
     }
 
     /// Opens a blob; waits as long as the runtime writes it. `None` when it is complete.
@@ -93,13 +137,6 @@ impl Writing<'_> {
         }
     }
 
-    fn course<'a>(&'a self, part: &'a Part, writer: Box<dyn SinkWriter>) -> Course<'a> {
-        let registry = self.registry.to_owned();
-        let ahead = Ahead { digest: part.digest, size: part.size, registry };
-        let source = Source::new(self.warm, ahead, writer.at());
-        Course { writing: self, part, source, writer: Some(writer) }
-    }
-
     /// Writes a blob whose bytes are here.
     pub(crate) async fn put(&self, part: &Part, bytes: &Bytes) -> Result<(), Obstacle> {
         let Some(mut writer) = self.open(part).await? else { return Ok(()) };
@@ -110,84 +147,5 @@ impl Writing<'_> {
             Ok(()) | Err(SinkError::Complete(_)) => Ok(()),
             Err(error) => Err(error.into()),
         }
-    }
-}
-
-// === impl Course ===
-
-impl Course<'_> {
-    async fn run(mut self, plan: &Plan, pulls: &mut Pulls) -> Result<Received, Obstacle> {
-        loop {
-            let piece = tokio::select! {
-                biased;
-                () = pulls.begins(plan) => {
-                    debug!(digest = %self.part.digest, at = self.source.at(), "left to the runtime");
-                    self.close().await;
-                    return Ok(Received::Yielded);
-                }
-                piece = self.next() => piece,
-            };
-            match piece {
-                Ok(Some(bytes)) => self.append(bytes).await?,
-                Ok(None) => return Ok(Received::Whole(self.reopened().await?)),
-                Err(error) => {
-                    self.end(&error).await?;
-                    return Err(error);
-                }
-            }
-        }
-    }
-
-    /// The next bytes. When they are long in coming, the writer is closed.
-    async fn next(&mut self) -> Result<Option<Bytes>, Obstacle> {
-        let mut next = pin!(self.source.next());
-        match timeout(STILL, &mut next).await {
-            Ok(piece) => piece,
-            Err(_) => {
-                if let Some(writer) = self.writer.take() {
-                    writer.close().await;
-                }
-                next.await
-            }
-        }
-    }
-
-    async fn append(&mut self, bytes: Bytes) -> Result<(), Obstacle> {
-        let length = bytes.len() as u64;
-        let mut writer = self.reopened().await?;
-        let begins = self.source.at() - length;
-        if writer.at() == begins {
-            writer.append(bytes).await?;
-            self.writing.written.fetch_add(length, Ordering::Relaxed);
-            self.writing.warmed.inc_by(length);
-        } else {
-            // Somebody wrote, or dropped, what was there.
-            self.source.seek(writer.at());
-        }
-        self.writer = Some(writer);
-        Ok(())
-    }
-
-    async fn reopened(&mut self) -> Result<Box<dyn SinkWriter>, Obstacle> {
-        match self.writer.take() {
-            Some(writer) => Ok(writer),
-            None => Ok(self.writing.sink.open(self.part).await?),
-        }
-    }
-
-    async fn close(&mut self) {
-        if let Some(writer) = self.writer.take() {
-            writer.close().await;
-        }
-    }
-
-    /// Wrong bytes are dropped; others are left for the next attempt, or for the runtime.
-    async fn end(&mut self, error: &Obstacle) -> Result<(), Obstacle> {
-        if matches!(error, Obstacle::Peers(WarmError::Mismatch(_))) {
-            self.reopened().await?.abort().await?;
-        } else {
-            self.close().await;
-        }
-        Ok(())
     }
 }

@@ -1,22 +1,19 @@
 //! Brings one image to this node: by the runtime's own pull, or from peers into the runtime's store.
 
-use std::sync::Arc;
+use std::{convert::Infallible, sync::Arc};
 
 use bytes::Bytes;
-use onepull_mirror::{
-    Digest,
-    sink::{Part, SinkError, SinkWriter},
-    warm::WarmError,
-};
+use onepull_mirror::{Digest, warm::WarmError};
 use tokio::{
-    task::JoinHandle,
+    sync::watch,
     time::{Duration, Instant, sleep},
 };
+use tokio_util::sync::CancellationToken;
 use tracing::info;
 
 use super::{
     Warmer,
-    blob::{ATTEMPTS, Received, Writing},
+    blob::Writing,
     contents::{Contents, Platform},
     obstacle::Obstacle,
     plan::Plan,
@@ -35,12 +32,6 @@ enum Reach {
     Here,
     /// From other nodes too.
     Peers,
-}
-
-/// A blob that is being made complete.
-struct Committing {
-    part: Part,
-    task: JoinHandle<Result<(), SinkError>>,
 }
 
 // === impl Warmer ===
@@ -92,7 +83,7 @@ impl Warmer {
         }
     }
 
-    async fn learn_when_there(&self, image: &DesiredImage) -> std::convert::Infallible {
+    async fn learn_when_there(&self, image: &DesiredImage) -> Infallible {
         while !self.knows_plan(image) {
             sleep(PAUSE).await;
             self.learn(image).await;
@@ -158,8 +149,7 @@ impl Warmer {
         }
     }
 
-    /// Whether all is written; if not, the runtime pulls the image. A blob is made complete while the
-    /// next one already comes, and no more than these two are open.
+    /// Whether all is written; if not, the runtime pulls the image.
     async fn write(
         &self,
         image: &DesiredImage,
@@ -174,54 +164,25 @@ impl Warmer {
             registry: image.name.registry(),
             written: &written,
             warmed: &self.0.metrics.warmed,
+            turns: watch::Sender::default(),
+            moved: watch::Sender::new(Instant::now()),
+            aside: CancellationToken::new(),
         };
-        let mut before = None;
-        for part in plan.blobs() {
-            let received = writing.receive(&part, plan, pulls).await?;
-            if !settle(&writing, before.take(), plan, pulls).await? {
-                return Ok(false);
+        let steps_aside = async {
+            pulls.begins(plan).await;
+            writing.aside.cancel();
+            std::future::pending::<Infallible>().await
+        };
+        let is_written = tokio::select! {
+            biased;
+            never = steps_aside => match never {},
+            is_written = writing.write(plan) => is_written?,
+        };
+        if is_written {
+            for (part, bytes) in plan.manifests() {
+                writing.put(&part, &bytes).await?;
             }
-            match received {
-                Received::Whole(writer) => before = Some(self.commit(part, writer)),
-                Received::There => {}
-                Received::Yielded => return Ok(false),
-            }
         }
-        if !settle(&writing, before, plan, pulls).await? {
-            return Ok(false);
-        }
-        for (part, bytes) in plan.manifests() {
-            writing.put(&part, &bytes).await?;
-        }
-        Ok(true)
+        Ok(is_written)
     }
-
-    fn commit(&self, part: Part, writer: Box<dyn SinkWriter>) -> Committing {
-        Committing { part, task: self.0.tasks.spawn(writer.commit()) }
-    }
-}
-
-/// Waits until a blob is complete; one whose bytes were wrong is fetched again. `false` when the
-/// runtime pulls the image meanwhile.
-async fn settle(
-    writing: &Writing<'_>,
-    committing: Option<Committing>,
-    plan: &Plan,
-    pulls: &mut Pulls,
-) -> Result<bool, Obstacle> {
-    let Some(Committing { part, task }) = committing else { return Ok(true) };
-    let mut committed = task.await.unwrap_or(Err(SinkError::Mismatch(part.digest)));
-    for _ in 1..ATTEMPTS {
-        match committed {
-            Err(SinkError::Mismatch(_)) => {}
-            Ok(()) | Err(SinkError::Complete(_)) => return Ok(true),
-            Err(error) => return Err(error.into()),
-        }
-        match writing.receive(&part, plan, pulls).await? {
-            Received::Whole(writer) => committed = writer.commit().await,
-            Received::There => return Ok(true),
-            Received::Yielded => return Ok(false),
-        }
-    }
-    Ok(committed.map(|()| true)?)
 }

@@ -1,12 +1,17 @@
 //! One blob's bytes from peers, whoever of them sends.
 
+use std::pin::pin;
+
 use bytes::Bytes;
 use futures::StreamExt;
 use onepull_mirror::{
     Warm,
     warm::{Ahead, Arriving, WarmError},
 };
-use tokio::time::{Duration, Instant, sleep, timeout_at};
+use tokio::{
+    sync::watch,
+    time::{Duration, Instant, sleep_until, timeout_at},
+};
 
 use super::obstacle::Obstacle;
 
@@ -14,7 +19,8 @@ use super::obstacle::Obstacle;
 /// replaced, and than a rollout's first node takes to begin.
 pub(crate) const NO_SOURCE: Duration = Duration::from_secs(30);
 
-/// Between two searches of which the first ended at once: the coordinator's own pace for who waits.
+/// Between the beginnings of two searches, if the first ended at once: the coordinator's own pace for
+/// who waits.
 const PAUSE: Duration = Duration::from_millis(500);
 
 /// A blob on its way from peers.
@@ -25,20 +31,31 @@ pub(crate) struct Source<'a> {
     at: u64,
     /// What sends now, if anybody does.
     arriving: Option<Arriving>,
-    /// When a byte came last.
-    moved: Instant,
+    /// When a byte of the image came last.
+    moved: &'a watch::Sender<Instant>,
 }
 
 // === impl Source ===
 
 impl<'a> Source<'a> {
-    pub(crate) fn new(warm: &'a Warm, blob: Ahead, at: u64) -> Self {
-        Self { warm, blob, at, arriving: None, moved: Instant::now() }
+    /// `moved` is shared by all blobs of an image.
+    pub(crate) fn new(
+        warm: &'a Warm,
+        blob: Ahead,
+        at: u64,
+        moved: &'a watch::Sender<Instant>,
+    ) -> Self {
+        Self { warm, blob, at, arriving: None, moved }
     }
 
     /// The next byte to come.
     pub(crate) fn at(&self) -> u64 {
         self.at
+    }
+
+    /// Whether all have come.
+    pub(crate) fn is_at_end(&self) -> bool {
+        self.at >= self.blob.size
     }
 
     /// Goes on from another byte.
@@ -49,25 +66,34 @@ impl<'a> Source<'a> {
     /// The next bytes; `None` after the last.
     ///
     /// # Errors
-    /// When the bytes that came are wrong, or none came for [`NO_SOURCE`].
+    /// When the bytes that came are wrong, or none of the whole image came for [`NO_SOURCE`]: whoever
+    /// has it from the registry may be busy with its other blobs for as long as they take.
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Obstacle> {
-        let deadline = self.moved + NO_SOURCE;
-        let digest = self.blob.digest;
-        let bytes = timeout_at(deadline, self.search()).await;
-        let bytes = bytes.map_err(|_| Obstacle::NeedsUpstream(digest))??;
-        self.moved = Instant::now();
-        Ok(bytes)
+        let (digest, moved) = (self.blob.digest, self.moved);
+        let mut search = pin!(self.search());
+        loop {
+            let deadline = *moved.borrow() + NO_SOURCE;
+            match timeout_at(deadline, &mut search).await {
+                Ok(bytes) => {
+                    moved.send_replace(Instant::now());
+                    return Ok(bytes?);
+                }
+                Err(_) if *moved.borrow() + NO_SOURCE > deadline => {}
+                Err(_) => return Err(Obstacle::NeedsUpstream(digest)),
+            }
+        }
     }
 
     async fn search(&mut self) -> Result<Option<Bytes>, WarmError> {
         loop {
-            if self.arriving.is_none() && self.at >= self.blob.size {
+            if self.arriving.is_none() && self.is_at_end() {
                 return Ok(None);
             }
             let Some(arriving) = &mut self.arriving else {
+                let asked = Instant::now();
                 match self.warm.stream(&self.blob, self.at).await {
                     Ok(arriving) => self.arriving = Some(arriving),
-                    Err(WarmError::NoSource(_)) => sleep(PAUSE).await,
+                    Err(WarmError::NoSource(_)) => sleep_until(asked + PAUSE).await,
                     Err(error) => return Err(error),
                 }
                 continue;
@@ -78,7 +104,7 @@ impl<'a> Source<'a> {
                     return Ok(Some(bytes));
                 }
                 Some(Err(error @ WarmError::Mismatch(_))) => return Err(error),
-                None if self.at >= self.blob.size => return Ok(None),
+                None if self.is_at_end() => return Ok(None),
                 // Whoever sent it is gone; the search begins again, with all peers.
                 Some(Err(_)) | None => self.arriving = None,
             }

@@ -108,7 +108,8 @@ impl PullingRuntime {
         self.names.lock().unwrap().clone()
     }
 
-    async fn fetch(&self, kind: &str, digest: &Digest, size: u64) {
+    /// Has one blob fetched.
+    pub(crate) async fn fetch(&self, kind: &str, digest: &Digest, size: u64) {
         loop {
             if self.store.stat(digest).await.unwrap().is_some_and(|it| it.complete().is_some()) {
                 return;
@@ -252,6 +253,13 @@ impl Node {
         if tokio::time::timeout(LIMIT, is).await.is_err() {
             panic!("it stays {:?}", self.warmer.status());
         }
+    }
+
+    /// Waits until a blob is complete here.
+    pub(crate) async fn gets(&self, digest: &Digest) {
+        let mut presence = self.store.follow(digest);
+        let complete = presence.wait_for(|now| now.is_some_and(|it| it.complete().is_some()));
+        tokio::time::timeout(LIMIT, complete).await.unwrap().unwrap();
     }
 
     /// Every blob is here, and both names.

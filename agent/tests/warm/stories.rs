@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use onepull_agent::{desired::Source, status::Phase};
-use onepull_mirror::{Store, router::MemoryNetwork};
+use onepull_mirror::{Digest, Store, router::MemoryNetwork};
 use tokio::time::timeout;
 
 use crate::node::{LIMIT, Node, Registry};
@@ -31,6 +31,33 @@ async fn two_nodes_follow_in_flight_the_one_that_pulls_and_the_registry_sends_ea
     let bytes = registry.image.blob_bytes();
     assert_eq!((image.bytes_done, image.bytes_total), (Some(bytes), Some(bytes)));
     assert_eq!(image.bytes_from_peers, bytes);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn layers_are_followed_as_they_come_wherever_the_first_node_begins() {
+    let (network, registry) = (MemoryNetwork::default(), Registry::of(&LAYERS));
+    let (seed, node) =
+        (Node::start(&network, &registry).await, Node::start(&network, &registry).await);
+    node.desired.say(&registry.image, Source::Peers);
+    let image = &registry.image;
+    let fetch = |kind, (digest, bytes): &'_ (Digest, Vec<u8>)| {
+        let (runtime, digest, size) = (seed.runtime.clone(), *digest, bytes.len() as u64);
+        async move { runtime.fetch(kind, &digest, size).await }
+    };
+    join_all([&image.index, &image.manifest].map(|it| fetch("manifests", it))).await;
+    join_all([3, 1].map(|layer| fetch("blobs", &image.blobs[layer]))).await;
+    for layer in [3, 1] {
+        node.gets(&image.blobs[layer].0).await;
+    }
+    for layer in [0, 2] {
+        let presence = node.store.stat(&image.blobs[layer].0).await.unwrap();
+        assert_eq!(presence, None, "no writer is open for what does not come");
+    }
+    seed.runtime.pull_image().await;
+    node.is(Phase::Held).await;
+    node.assert_complete(image).await;
+    let all: usize = image.all().map(|(_, bytes)| bytes.len()).sum();
+    assert_eq!(registry.sent(), all as u64);
 }
 
 #[tokio::test(flavor = "multi_thread")]

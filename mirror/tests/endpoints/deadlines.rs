@@ -29,6 +29,7 @@ const PATIENT: Deadlines = Deadlines {
     turn: LONG,
     crowded: LONG,
     first_byte: LONG,
+    ahead: LONG,
     starved: LONG,
 };
 
@@ -48,6 +49,7 @@ const BRIEF: Deadlines = Deadlines {
     turn: Duration::from_millis(30),
     crowded: Duration::from_millis(100),
     first_byte: Duration::from_millis(1000),
+    ahead: Duration::from_millis(900),
     starved: Duration::from_millis(1200),
 };
 

@@ -39,6 +39,7 @@ pub(crate) const QUICK: Deadlines = Deadlines {
     turn: Duration::from_millis(30),
     crowded: Duration::from_millis(250),
     first_byte: Duration::from_secs(3),
+    ahead: Duration::from_millis(2500),
     starved: Duration::from_secs(10),
 };
 
