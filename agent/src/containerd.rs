@@ -32,6 +32,7 @@ mod holdings;
 mod ingests;
 mod introspection;
 mod label;
+mod lease;
 mod ledger;
 mod link;
 mod listing;

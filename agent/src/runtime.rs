@@ -18,6 +18,14 @@ pub trait Runtime: Send + Sync + 'static {
     /// When the runtime could not get it, or does not answer.
     async fn pull(&self, repository: &str, digest: &Digest) -> Result<(), RuntimeError>;
 
+    /// Unpacks a layer that the store holds on those below it, which are unpacked already, so that the
+    /// image's pull has less to do. What is unpacked stays until that pull has ended, or for ever if
+    /// there is none. Dropping it, or doing nothing, costs no more than that time.
+    ///
+    /// # Errors
+    /// When the runtime refuses, or the layer is not what its config says.
+    async fn unpack(&self, layer: &Unpack) -> Result<(), RuntimeError>;
+
     /// What the runtime lists under a name (`repository:tag` or `repository@digest`): the digest that
     /// it points to, the image being unpacked. `None` when it lists nothing.
     ///
@@ -30,6 +38,21 @@ pub trait Runtime: Send + Sync + 'static {
     /// # Errors
     /// When the digest is not in the store, or the runtime does not answer.
     async fn tag(&self, name: &str, digest: &Digest) -> Result<(), RuntimeError>;
+}
+
+/// A layer to be unpacked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unpack {
+    /// The image that will be pulled.
+    pub image: Digest,
+    /// The layer as it is in the store.
+    pub layer: Digest,
+    /// Its size there in bytes.
+    pub size: u64,
+    /// How it is packed.
+    pub media_type: String,
+    /// The digests of the image's layers unpacked, from the lowest to this one.
+    pub diffs: Vec<Digest>,
 }
 
 /// Why the runtime did not do it.

@@ -38,6 +38,7 @@ mod pulls;
 mod source;
 mod turn;
 mod turns;
+mod unpacking;
 
 use board::Board;
 use ledger::{Choice, Ledger, State};

@@ -60,7 +60,7 @@ impl Warm {
         Self(mirror)
     }
 
-    /// A manifest that this node holds, checked.
+    /// A manifest, or a config, that this node holds, checked.
     pub async fn local_manifest(&self, digest: &Digest) -> Option<Bytes> {
         self.0.local_manifest(digest).await
     }

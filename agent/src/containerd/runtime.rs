@@ -11,14 +11,16 @@ use k8s_cri::v1::{
 };
 use onepull_mirror::Digest;
 use tokio::time::{sleep, timeout};
+use tracing::debug;
 
-use super::{ContainerdError, namespace::answer, wire::Wire};
-use crate::runtime::{Runtime, RuntimeError};
+use super::{ContainerdError, lease::Lease, namespace::answer, wire::Wire};
+use crate::runtime::{Runtime, RuntimeError, Unpack};
 
 mod error;
 mod name;
 mod naming;
 mod unpacked;
+mod unpacking;
 
 use error::{failed, unavailable};
 use name::normal;
@@ -57,10 +59,20 @@ impl Runtime for ContainerdRuntime {
         let image = format!("{repository}@{digest}");
         let channel = self.channel("pull an image").await?;
         let request = PullImageRequest { image: spec(&image), ..Default::default() };
-        match ImageServiceClient::new(channel).pull_image(request).await {
-            Ok(_) => Ok(()),
-            Err(status) => Err(failed(image, &status)),
+        let pulled = ImageServiceClient::new(channel.clone()).pull_image(request).await;
+        pulled.map_err(|status| failed(image, &status))?;
+        // What was unpacked ahead is the image's own now.
+        if let Err(error) = Lease::of_snapshots(digest).end(channel).await {
+            debug!(%digest, %error, "a lease stays");
         }
+        Ok(())
+    }
+
+    async fn unpack(&self, layer: &Unpack) -> Result<(), RuntimeError> {
+        const STEP: &str = "unpack a layer";
+        let channel = self.channel(STEP).await?;
+        let unpacked = unpacking::unpack(channel, layer).await;
+        unpacked.map_err(|error| unavailable(STEP, error))
     }
 
     async fn find(&self, name: &str) -> Result<Option<Digest>, RuntimeError> {

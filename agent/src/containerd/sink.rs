@@ -14,10 +14,9 @@ use onepull_mirror::{
 };
 use tokio::sync::mpsc;
 
-use super::{ContainerdError, wire::Wire};
+use super::{ContainerdError, lease::Lease, wire::Wire};
 
 mod ending;
-mod lease;
 mod name;
 mod session;
 mod tally;
@@ -59,9 +58,10 @@ impl ContainerdSink {
 
     async fn session(&self, blob: &Part) -> Result<Session, ContainerdError> {
         let channel = self.wire.channel().await?;
-        let lease = lease::ensure(channel.clone(), &blob.image).await?;
+        let lease = Lease::of_blobs(&blob.image);
+        lease.ensure(channel.clone()).await?;
         let tally = Tally::new(self.deliveries.clone(), blob.digest);
-        Session::begin(channel, blob, lease, tally).await
+        Session::begin(channel, blob, &lease, tally).await
     }
 }
 
@@ -74,7 +74,11 @@ impl Sink for ContainerdSink {
     }
 
     async fn release(&self, image: &Digest) -> Result<(), SinkError> {
-        let ended = async { lease::end(self.wire.channel().await?, image).await };
+        let ended = async {
+            let channel = self.wire.channel().await?;
+            Lease::of_snapshots(image).end(channel.clone()).await?;
+            Lease::of_blobs(image).end(channel).await
+        };
         ended.await.map_err(|error| ending::refused(*image, error))
     }
 }

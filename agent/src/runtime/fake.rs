@@ -8,7 +8,7 @@ use std::{
 use async_trait::async_trait;
 use onepull_mirror::Digest;
 
-use super::{Runtime, RuntimeError};
+use super::{Runtime, RuntimeError, Unpack};
 
 /// Pulls succeed at once, except where a failure was scripted.
 #[derive(Debug, Default)]
@@ -62,6 +62,10 @@ impl Runtime for FakeRuntime {
             return Err(RuntimeError::Pull { image, reason });
         }
         state.names.insert(image, *digest);
+        Ok(())
+    }
+
+    async fn unpack(&self, _: &Unpack) -> Result<(), RuntimeError> {
         Ok(())
     }
 

@@ -53,9 +53,20 @@ pub(crate) struct Writing<'a> {
 // === impl Writing ===
 
 impl Writing<'_> {
-    /// Writes what is missing of the image's layers and config. `false` when the runtime pulls the
-    /// image meanwhile. No writer is open when this returns.
+    /// Writes what is missing of an image. `false` when the runtime pulls it meanwhile. No writer is
+    /// open when this returns.
     pub(crate) async fn write(&self, plan: &Plan) -> Result<bool, Obstacle> {
+        let is_written = self.write_blobs(plan).await?;
+        if is_written {
+            for (part, bytes) in plan.manifests() {
+                self.put(&part, &bytes).await?;
+            }
+        }
+        Ok(is_written)
+    }
+
+    /// Writes the layers and the config.
+    async fn write_blobs(&self, plan: &Plan) -> Result<bool, Obstacle> {
         let blobs = plan.blobs().into_iter().enumerate();
         let blobs = blobs.map(|(place, part)| async move { self.complete(place, &part).await });
         let mut blobs = pin!(stream::iter(blobs).buffer_unordered(CLAIMED));
@@ -138,7 +149,7 @@ impl Writing<'_> {
     }
 
     /// Writes a blob whose bytes are here.
-    pub(crate) async fn put(&self, part: &Part, bytes: &Bytes) -> Result<(), Obstacle> {
+    async fn put(&self, part: &Part, bytes: &Bytes) -> Result<(), Obstacle> {
         let Some(mut writer) = self.open(part).await? else { return Ok(()) };
         let at = usize::try_from(writer.at()).unwrap_or(usize::MAX).min(bytes.len());
         writer.append(bytes.slice(at..)).await?;

@@ -18,7 +18,7 @@ pub(crate) enum Contents {
     /// One image for each platform.
     Index(Vec<Entry>),
     /// An image: its config, and its layers in their order, each once.
-    Image(Blob, Vec<Blob>),
+    Image(Blob, Vec<Layer>),
 }
 
 /// An image in an index.
@@ -37,6 +37,24 @@ pub(crate) struct Blob {
     pub(crate) size: u64,
 }
 
+/// A layer of an image.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Layer {
+    pub(crate) blob: Blob,
+    /// How it is packed.
+    pub(crate) media_type: String,
+}
+
+#[derive(Deserialize)]
+struct Config {
+    rootfs: RootFs,
+}
+
+#[derive(Deserialize)]
+struct RootFs {
+    diff_ids: Vec<String>,
+}
+
 #[derive(Deserialize)]
 struct Document {
     config: Option<Descriptor>,
@@ -48,6 +66,8 @@ struct Document {
 struct Descriptor {
     digest: String,
     size: u64,
+    #[serde(default, rename = "mediaType")]
+    media_type: String,
     platform: Option<PlatformField>,
 }
 
@@ -74,9 +94,9 @@ impl Contents {
                 manifests.into_iter().filter_map(Descriptor::entry).collect(),
             ));
         }
-        let mut each = Vec::<Blob>::new();
+        let mut each = Vec::<Layer>::new();
         for layer in layers? {
-            let layer = layer.blob()?;
+            let layer = Layer { blob: layer.blob()?, media_type: layer.media_type };
             if !each.contains(&layer) {
                 each.push(layer);
             }
@@ -95,6 +115,12 @@ impl Descriptor {
         let PlatformField { os, architecture, variant } = self.platform.unwrap_or_default();
         Some(Entry { digest, os, architecture, variant })
     }
+}
+
+/// The digests of an image's layers unpacked, from the lowest, as its config tells them.
+pub(crate) fn diffs(config: &[u8]) -> Option<Vec<Digest>> {
+    let Config { rootfs } = serde_json::from_slice(config).ok()?;
+    rootfs.diff_ids.iter().map(|digest| digest.parse().ok()).collect()
 }
 
 // === impl Platform ===
@@ -173,8 +199,21 @@ mod tests {
         let layers = ["a", "b", "a"].map(blob).join(",");
         let json = format!(r#"{{"schemaVersion":2,"config":{},"layers":[{layers}]}}"#, blob("c"));
         let blob = |text| Blob { digest: digest(text), size: 9 };
-        let image = Contents::Image(blob("c"), vec![blob("a"), blob("b")]);
+        let layer = |text| Layer { blob: blob(text), media_type: String::new() };
+        let image = Contents::Image(blob("c"), vec![layer("a"), layer("b")]);
         assert_eq!(Contents::parse(json.as_bytes()), Some(image));
+    }
+
+    #[test]
+    fn a_config_names_its_layers_unpacked() {
+        let (lower, upper) = (digest("a"), digest("b"));
+        let config =
+            |diffs: &str| format!(r#"{{"rootfs":{{"type":"layers","diff_ids":[{diffs}]}}}}"#);
+        let two = config(&format!(r#""{lower}","{upper}""#));
+        assert_eq!(diffs(two.as_bytes()), Some(vec![lower, upper]));
+        for json in ["{}", config(r#""x""#).as_str()] {
+            assert_eq!(diffs(json.as_bytes()), None, "{json}");
+        }
     }
 
     #[test]

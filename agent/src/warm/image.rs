@@ -1,8 +1,9 @@
 //! Brings one image to this node: by the runtime's own pull, or from peers into the runtime's store.
 
-use std::{convert::Infallible, sync::Arc};
+use std::{convert::Infallible, pin::pin, sync::Arc};
 
 use bytes::Bytes;
+use futures::future::{Either, select};
 use onepull_mirror::{Digest, warm::WarmError};
 use tokio::{
     sync::watch,
@@ -19,6 +20,7 @@ use super::{
     plan::Plan,
     pulls::{Left, Pulls},
     source::NO_SOURCE,
+    unpacking::Unpacking,
 };
 use crate::desired::{DesiredImage, Source};
 
@@ -173,16 +175,27 @@ impl Warmer {
             writing.aside.cancel();
             std::future::pending::<Infallible>().await
         };
-        let is_written = tokio::select! {
+        tokio::select! {
             biased;
             never = steps_aside => match never {},
-            is_written = writing.write(plan) => is_written?,
-        };
-        if is_written {
-            for (part, bytes) in plan.manifests() {
-                writing.put(&part, &bytes).await?;
-            }
+            is_written = self.write_and_unpack(&writing, plan) => is_written,
         }
-        Ok(is_written)
+    }
+
+    async fn write_and_unpack(&self, writing: &Writing<'_>, plan: &Plan) -> Result<bool, Obstacle> {
+        let unpacking = Unpacking {
+            runtime: &*self.0.runtime,
+            store: &*self.0.store,
+            warm: &self.0.warm,
+            plan,
+        };
+        match select(pin!(writing.write(plan)), pin!(unpacking.run())).await {
+            Either::Left((Ok(true), unpacking)) => {
+                unpacking.await;
+                Ok(true)
+            }
+            Either::Left((left, _)) => left,
+            Either::Right(((), written)) => written.await,
+        }
     }
 }

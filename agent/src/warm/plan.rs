@@ -9,7 +9,8 @@ use onepull_mirror::{
     sink::{Part, Role},
 };
 
-use super::contents::Blob;
+use super::contents::{Blob, Layer};
+use crate::runtime::Unpack;
 
 /// An image on its way into the runtime's store.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -17,7 +18,7 @@ pub(crate) struct Plan {
     /// What its name stands for.
     image: Digest,
     config: Blob,
-    layers: Vec<Blob>,
+    layers: Vec<Layer>,
     /// The manifest of this node's platform, then the index, if there is one.
     manifests: Vec<(Digest, Bytes)>,
 }
@@ -29,7 +30,7 @@ impl Plan {
     pub(crate) fn new(
         image: Digest,
         config: Blob,
-        layers: Vec<Blob>,
+        layers: Vec<Layer>,
         manifests: Vec<(Digest, Bytes)>,
     ) -> Self {
         Self { image, config, layers, manifests }
@@ -37,7 +38,7 @@ impl Plan {
 
     /// The blobs that have to be fetched, in the order of writing.
     pub(crate) fn blobs(&self) -> Vec<Part> {
-        let layers = self.layers.iter().map(|layer| self.part(Role::Layer, *layer));
+        let layers = self.layers.iter().map(|layer| self.part(Role::Layer, layer.blob));
         layers.chain([self.part(Role::Config, self.config)]).collect()
     }
 
@@ -58,12 +59,37 @@ impl Plan {
 
     /// Layers and config: what is counted.
     pub(crate) fn digests(&self) -> impl Iterator<Item = Digest> {
-        self.layers.iter().chain([&self.config]).map(|blob| blob.digest)
+        self.each().map(|blob| blob.digest)
     }
 
     /// The sizes of layers and config, added up.
     pub(crate) fn bytes(&self) -> u64 {
-        self.layers.iter().chain([&self.config]).map(|blob| blob.size).sum()
+        self.each().map(|blob| blob.size).sum()
+    }
+
+    pub(crate) fn config(&self) -> &Digest {
+        &self.config.digest
+    }
+
+    /// Each layer as it is to be unpacked, by what the config says; none when it says otherwise than
+    /// the manifest.
+    pub(crate) fn unpacked(&self, diffs: &[Digest]) -> Vec<Unpack> {
+        if diffs.len() != self.layers.len() {
+            return Vec::new();
+        }
+        let layers = self.layers.iter().enumerate();
+        let unpack = |(lower, layer): (usize, &Layer)| Unpack {
+            image: self.image,
+            layer: layer.blob.digest,
+            size: layer.blob.size,
+            media_type: layer.media_type.clone(),
+            diffs: diffs[..=lower].to_vec(),
+        };
+        layers.map(unpack).collect()
+    }
+
+    fn each(&self) -> impl Iterator<Item = &Blob> {
+        self.layers.iter().map(|layer| &layer.blob).chain([&self.config])
     }
 
     fn part(&self, role: Role, Blob { digest, size }: Blob) -> Part {
@@ -79,7 +105,8 @@ mod tests {
     fn layers_are_written_first_and_the_index_last() {
         let blob = |text: &[u8]| Blob { digest: Digest::sha256(text), size: 9 };
         let named = |text: &'static [u8]| (Digest::sha256(text), Bytes::from_static(text));
-        let layers = vec![blob(b"1"), blob(b"2")];
+        let layer = |text: &[u8]| Layer { blob: blob(text), media_type: "tar".into() };
+        let layers = vec![layer(b"1"), layer(b"2")];
         let manifests = vec![named(b"manifest"), named(b"index")];
         let image = Digest::sha256(b"index");
         let plan = Plan::new(image, blob(b"config"), layers, manifests);
@@ -89,5 +116,10 @@ mod tests {
         let order = [Role::Layer, Role::Layer, Role::Config, Role::Manifest, Role::Index];
         assert_eq!(roles, order.map(|role| (true, role)));
         assert_eq!(plan.bytes(), 27);
+
+        let diffs = [Digest::sha256(b"a"), Digest::sha256(b"b")];
+        assert_eq!(plan.unpacked(&diffs[..1]), []);
+        let [_, upper] = <[Unpack; 2]>::try_from(plan.unpacked(&diffs)).unwrap();
+        assert_eq!((upper.layer, &upper.diffs[..]), (Digest::sha256(b"2"), &diffs[..]));
     }
 }

@@ -42,6 +42,8 @@ use warm::{
     a_pull_waits_for_a_writer_and_goes_on_at_its_byte,
     an_image_stays_when_its_lease_is_released_after_its_pull,
     an_image_that_nobody_unpacked_is_not_found,
+    layers_that_were_unpacked_ahead_are_not_unpacked_again,
+    what_was_unpacked_for_no_pull_goes_with_the_image,
     wrong_bytes_that_a_pull_went_on_from_are_found_by_the_next_writer,
 };
 
@@ -101,6 +103,8 @@ on_both_releases! {
     wrong_bytes_that_a_pull_went_on_from_are_found_by_the_next_writer
     it_keeps_the_promises_of_a_runtime
     an_image_that_nobody_unpacked_is_not_found
+    layers_that_were_unpacked_ahead_are_not_unpacked_again
+    what_was_unpacked_for_no_pull_goes_with_the_image
     a_lease_keeps_layers_that_containerd_discards
     a_pull_in_parallel_pieces_goes_on_at_its_byte_too
 }

@@ -4,12 +4,17 @@ use std::{future::Future, sync::Arc};
 
 use bytes::Bytes;
 use containerd_client::{
-    services::v1::{CreateImageRequest, Image, images_client::ImagesClient},
+    services::v1::{
+        CreateImageRequest, Image,
+        images_client::ImagesClient,
+        snapshots::{ListSnapshotsRequest, snapshots_client::SnapshotsClient},
+    },
     types::Descriptor,
 };
+use futures::TryStreamExt;
 use onepull_agent::{
     containerd::{ContainerdRuntime, NAMESPACE},
-    runtime::{Runtime, RuntimeError},
+    runtime::{Runtime, RuntimeError, Unpack},
 };
 use onepull_mirror::{
     Digest, Sink, Store,
@@ -97,6 +102,40 @@ impl Stage {
         asked.filter(|asked| asked.method == "GET" && asked.target.contains(&digest)).collect()
     }
 
+    /// Its layers, as they are to be unpacked.
+    fn unpacks(&self) -> [Unpack; LAYERS.len()] {
+        let blobs = self.layout.blobs();
+        let config = std::fs::read(self.layout.blob(&blobs[1].digest)).unwrap();
+        let config: serde_json::Value = serde_json::from_slice(&config).unwrap();
+        let diffs: Vec<Digest> =
+            serde_json::from_value::<Vec<String>>(config["rootfs"]["diff_ids"].clone())
+                .unwrap()
+                .iter()
+                .map(|diff| diff.parse().unwrap())
+                .collect();
+        let unpack = |lower: usize| Unpack {
+            image: self.image(),
+            layer: blobs[2 + lower].digest.to_string().parse().unwrap(),
+            size: blobs[2 + lower].size,
+            media_type: blobs[2 + lower].media_type.to_string(),
+            diffs: diffs[..=lower].to_vec(),
+        };
+        std::array::from_fn(unpack)
+    }
+
+    /// What is unpacked: names, and when each was made.
+    async fn snapshots(&self) -> Vec<(String, Option<prost_types::Timestamp>)> {
+        let channel = self.warm.node.containerd.channel().await.unwrap();
+        let list =
+            ListSnapshotsRequest { snapshotter: "overlayfs".to_owned(), ..Default::default() };
+        let listed = SnapshotsClient::new(channel).list(within(NAMESPACE, list)).await.unwrap();
+        let listed: Vec<_> = listed.into_inner().try_collect().await.unwrap();
+        let snapshots = listed.into_iter().flat_map(|listed| listed.info);
+        let mut snapshots: Vec<_> = snapshots.map(|it| (it.name, it.created_at)).collect();
+        snapshots.sort_by(|one, other| one.0.cmp(&other.0));
+        snapshots
+    }
+
     async fn is_here(&self, part: &Part) -> bool {
         self.warm.node.store.open(&part.digest, 0).await.is_ok()
     }
@@ -160,6 +199,43 @@ pub(crate) async fn a_lease_keeps_layers_that_containerd_discards(version: Versi
     }
     let by_digest = format!("{}@{}", stage.repository(), stage.image());
     assert_eq!(stage.runtime.find(&by_digest).await.unwrap(), Some(stage.image()));
+}
+
+/// What is unpacked ahead is what the pull would have made, and it is the image's own afterwards.
+pub(crate) async fn layers_that_were_unpacked_ahead_are_not_unpacked_again(version: Version) {
+    let Some(stage) = Stage::set(version).await else { return };
+    for (part, bytes) in stage.parts() {
+        stage.warm.put(&part, bytes).await;
+    }
+    let [lower, upper] = stage.unpacks();
+    let early = stage.runtime.unpack(&upper).await;
+    assert!(early.is_err(), "the layer below it is missing");
+    let wrong = Unpack { diffs: vec![Digest::sha256(b"other")], ..lower.clone() };
+    assert!(stage.runtime.unpack(&wrong).await.is_err(), "its config says otherwise");
+    assert_eq!(stage.snapshots().await, []);
+
+    for layer in [&lower, &lower, &upper] {
+        stage.runtime.unpack(layer).await.unwrap();
+    }
+    stage.warm.collect_garbage().await;
+    let unpacked = stage.snapshots().await;
+    assert_eq!(unpacked.len(), LAYERS.len());
+    stage.pull().await.unwrap();
+    stage.warm.collect_garbage().await;
+    assert_eq!(stage.snapshots().await, unpacked);
+    let by_digest = format!("{}@{}", stage.repository(), stage.image());
+    assert_eq!(stage.runtime.find(&by_digest).await.unwrap(), Some(stage.image()));
+}
+
+pub(crate) async fn what_was_unpacked_for_no_pull_goes_with_the_image(version: Version) {
+    let Some(stage) = Stage::set(version).await else { return };
+    for (part, bytes) in stage.parts() {
+        stage.warm.put(&part, bytes).await;
+    }
+    stage.runtime.unpack(&stage.unpacks()[0]).await.unwrap();
+    stage.warm.sink.release(&stage.image()).await.unwrap();
+    stage.warm.collect_garbage().await;
+    assert_eq!(stage.snapshots().await, []);
 }
 
 pub(crate) async fn a_pull_waits_for_a_writer_and_goes_on_at_its_byte(version: Version) {

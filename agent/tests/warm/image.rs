@@ -13,7 +13,11 @@ impl Image {
     pub(crate) fn new(layers: &[usize]) -> Self {
         let layers: Vec<_> =
             layers.iter().enumerate().map(|(seed, size)| named(noise(*size, seed))).collect();
-        let config = named(b"{\"os\":\"linux\"}".to_vec());
+        let diffs = layers.iter().map(|(digest, _)| format!("\"{digest}\""));
+        let diffs = diffs.collect::<Vec<_>>().join(",");
+        let config =
+            format!(r#"{{"os":"linux","rootfs":{{"type":"layers","diff_ids":[{diffs}]}}}}"#);
+        let config = named(config.into_bytes());
         let list = layers.iter().map(descriptor).collect::<Vec<_>>().join(",");
         let manifest = named(
             format!(r#"{{"schemaVersion":2,"config":{},"layers":[{list}]}}"#, descriptor(&config))

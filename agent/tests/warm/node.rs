@@ -18,7 +18,7 @@ use hyper::{Request, StatusCode};
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use onepull_agent::{
     desired::{Desired, DesiredImage, DesiredState, Source},
-    runtime::{Runtime, RuntimeError},
+    runtime::{Runtime, RuntimeError, Unpack},
     status::{ImageStatus, Phase},
     warm::{self, Warmer},
 };
@@ -68,6 +68,7 @@ pub(crate) struct PullingRuntime {
     mirror: SocketAddr,
     registry: Arc<Registry>,
     names: Mutex<BTreeMap<String, Digest>>,
+    unpacked: Mutex<Vec<Digest>>,
 }
 
 impl Declared {
@@ -106,6 +107,11 @@ impl Registry {
 impl PullingRuntime {
     pub(crate) fn names(&self) -> BTreeMap<String, Digest> {
         self.names.lock().unwrap().clone()
+    }
+
+    /// What was unpacked before the pull.
+    pub(crate) fn unpacked(&self) -> Vec<Digest> {
+        self.unpacked.lock().unwrap().clone()
     }
 
     /// Has one blob fetched.
@@ -163,6 +169,12 @@ impl Runtime for PullingRuntime {
         Ok(())
     }
 
+    async fn unpack(&self, layer: &Unpack) -> Result<(), RuntimeError> {
+        assert_eq!(self.names(), BTreeMap::new(), "before the pull");
+        self.unpacked.lock().unwrap().push(layer.layer);
+        Ok(())
+    }
+
     async fn find(&self, name: &str) -> Result<Option<Digest>, RuntimeError> {
         Ok(self.names.lock().unwrap().get(name).copied())
     }
@@ -216,6 +228,7 @@ impl Node {
             mirror: listener.local_addr().unwrap(),
             registry: registry.clone(),
             names: Mutex::default(),
+            unpacked: Mutex::default(),
         });
         let desired = Arc::new(Declared(watch::Sender::new(Arc::default())));
         let parts = warm::Parts {

@@ -31,6 +31,9 @@ async fn two_nodes_follow_in_flight_the_one_that_pulls_and_the_registry_sends_ea
     let bytes = registry.image.blob_bytes();
     assert_eq!((image.bytes_done, image.bytes_total), (Some(bytes), Some(bytes)));
     assert_eq!(image.bytes_from_peers, bytes);
+    let layers: Vec<_> = registry.image.blobs[..LAYERS.len()].iter().map(|it| it.0).collect();
+    assert_eq!(nodes[2].runtime.unpacked(), layers, "in their order");
+    assert_eq!(nodes[0].runtime.unpacked(), [], "the runtime's pull does that itself");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -11,19 +11,16 @@ use containerd_client::{
         AbortRequest, WriteAction, WriteContentRequest, WriteContentResponse,
         content_client::ContentClient,
     },
-    tonic::{
-        Code, Status, Streaming,
-        metadata::{Ascii, MetadataValue},
-        transport::Channel,
-    },
+    tonic::{Code, Status, Streaming, transport::Channel},
 };
 use futures::channel::mpsc;
 use onepull_mirror::sink::Part;
 use tokio::time::timeout;
 
-use super::{lease, name::name, tally::Tally};
+use super::{name::name, tally::Tally};
 use crate::containerd::{
     ContainerdError,
+    lease::Lease,
     namespace::{answer, in_namespace},
 };
 
@@ -80,7 +77,7 @@ impl Session {
     pub(super) async fn begin(
         channel: Channel,
         blob: &Part,
-        lease: MetadataValue<Ascii>,
+        lease: &Lease,
         tally: Tally,
     ) -> Result<Self, ContainerdError> {
         const OPENING: &str = "open a blob for writing";
@@ -96,7 +93,7 @@ impl Session {
         // The channel is empty.
         let _ = requests.try_send(first);
         let mut client = ContentClient::new(channel);
-        let request = lease::under(lease, in_namespace(receiver));
+        let request = lease.keeps(in_namespace(receiver))?;
         let deadline = OPEN + Duration::from_secs(blob.size / REHASH);
         let answers = answer(OPENING, deadline, client.write(request)).await?;
         let unanswered = 1;
