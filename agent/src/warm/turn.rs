@@ -63,15 +63,15 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn an_earlier_blob_goes_first() {
+    async fn a_blob_keeps_its_turn_until_nothing_of_it_comes() {
         let turns = watch::Sender::default();
         let mut all: Vec<_> = (0..=AT_ONCE).map(|blob| Turn::new(blob, &turns)).collect();
         for turn in &mut all[1..] {
             assert_eq!(turn.comes().now_or_never(), Some(()));
         }
-        assert_eq!(all[0].comes().now_or_never(), Some(()));
-        assert_eq!(all[AT_ONCE].comes().now_or_never(), None);
-        all[0].leave();
+        assert_eq!(all[0].comes().now_or_never(), None);
         assert_eq!(all[AT_ONCE].comes().now_or_never(), Some(()));
+        all[1].leave();
+        assert_eq!(all[0].comes().now_or_never(), Some(()));
     }
 }
