@@ -17,7 +17,7 @@ use crate::{
     claim::{Coordinator, timing::FORGET},
     deadlines::Deadlines,
     metrics::Metrics,
-    peer::client::PeerClient,
+    peer::{Dial, client::PeerClient, dial::Dialer},
     recent::Recent,
     relay::Relay,
     sources::Patience,
@@ -83,9 +83,20 @@ pub struct Participant {
 impl Participant {
     /// Takes a seat; says nothing yet.
     pub fn new(seat: Seat) -> Arc<Self> {
+        let dialer = Dialer::tcp(seat.deadlines.answer);
+        Self::with(seat, dialer)
+    }
+
+    /// The same on another network than the kernel's.
+    pub fn dialing(seat: Seat, dial: Dial) -> Arc<Self> {
+        let dialer = Dialer::other(dial, seat.deadlines.answer);
+        Self::with(seat, dialer)
+    }
+
+    fn with(seat: Seat, dialer: Dialer) -> Arc<Self> {
         let Seat { me, router, store, deadlines, metrics, tasks, running } = seat;
         let participant = Arc::new(Self {
-            client: PeerClient::new(me.endpoint, &deadlines),
+            client: PeerClient::new(me.endpoint, dialer, &deadlines),
             patience: Patience::new(deadlines.claim, deadlines.claim_unanswered),
             coordinator: Mutex::new(Coordinator::new(heartbeat::SLOTS)),
             silent: Recent::new(SILENT, SILENT_PEERS),

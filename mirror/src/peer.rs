@@ -7,8 +7,10 @@
 //! - `POST /peer/v1/claims` and `POST /peer/v1/progress`: see [`crate::claim::wire`].
 
 pub(crate) mod client;
+pub(crate) mod dial;
 pub(crate) mod service;
 
+pub use dial::{Dial, Wire};
 pub use service::PeerService;
 
 use crate::Digest;

@@ -1,6 +1,6 @@
 //! Accepts connections and serves HTTP on them, within bounds, until told to drain.
 
-use std::{convert::Infallible, io, sync::Arc};
+use std::{convert::Infallible, sync::Arc};
 
 use http::{Request, Response};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
@@ -8,9 +8,7 @@ use hyper_util::{
     rt::{TokioIo, TokioTimer},
     server::graceful::{GracefulShutdown, Watcher},
 };
-use socket2::SockRef;
 use tokio::{
-    net::{TcpListener, TcpStream},
     sync::Semaphore,
     time::{Duration, sleep, timeout},
 };
@@ -20,8 +18,10 @@ use tracing::{debug, warn};
 use crate::{metrics::Metrics, response::Body};
 
 mod flushed;
+mod listener;
 mod serving;
 
+pub use listener::Listener;
 pub use serving::{LOWER_EFFORT, Serving};
 
 use flushed::{FlushedBody, FlushedIo, Waiting};
@@ -41,12 +41,9 @@ const AFTER_FAILURE: Duration = Duration::from_millis(100);
 ///
 /// # Guarantees
 /// No connection is open and no answer runs once this returns.
-pub async fn serve<A, F>(
-    listener: TcpListener,
-    serving: Serving,
-    answer: A,
-    shutdown: CancellationToken,
-) where
+pub async fn serve<L, A, F>(listener: L, serving: Serving, answer: A, shutdown: CancellationToken)
+where
+    L: Listener,
     A: Fn(Request<Incoming>) -> F + Clone + Send + Sync + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
@@ -56,7 +53,7 @@ pub async fn serve<A, F>(
     let free = Arc::new(Semaphore::new(serving.connections));
     while let Some(accepted) = shutdown.run_until_cancelled(listener.accept()).await {
         let stream = match accepted {
-            Ok((stream, _)) => stream,
+            Ok(stream) => stream,
             Err(error) => {
                 warn!(%error, "cannot accept connections");
                 sleep(AFTER_FAILURE).await;
@@ -67,7 +64,8 @@ pub async fn serve<A, F>(
             debug!(limit = serving.connections, "too many connections; a new one is closed");
             continue;
         };
-        let work = connection(stream, serving.clone(), answer.clone(), graceful.watcher());
+        let work =
+            connection::<L, _, _>(stream, serving.clone(), answer.clone(), graceful.watcher());
         let work = cut_off.clone().run_until_cancelled_owned(work);
         connections.spawn(async move {
             work.await;
@@ -85,12 +83,13 @@ pub async fn serve<A, F>(
     connections.wait().await;
 }
 
-async fn connection<A, F>(stream: TcpStream, serving: Serving, answer: A, watcher: Watcher)
+async fn connection<L, A, F>(stream: L::Stream, serving: Serving, answer: A, watcher: Watcher)
 where
+    L: Listener,
     A: Fn(Request<Incoming>) -> F + Send + Sync + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
-    if let Err(error) = prepare(&stream, &serving) {
+    if let Err(error) = L::prepare(&stream, &serving) {
         debug!(%error, "socket options not set");
     }
     let _open = Open::new(serving.metrics);
@@ -110,18 +109,6 @@ where
     }
 }
 
-fn prepare(stream: &TcpStream, serving: &Serving) -> io::Result<()> {
-    stream.set_nodelay(true)?;
-    let socket = SockRef::from(stream);
-    socket.set_tcp_user_timeout(serving.unacknowledged)?;
-    // On a listener for both families, IPv4 comes as mapped addresses but leaves as IPv4.
-    match (serving.traffic_class, stream.local_addr()?.ip().to_canonical().is_ipv4()) {
-        (None, _) => Ok(()),
-        (Some(class), true) => socket.set_tos_v4(class),
-        (Some(class), false) => socket.set_tclass_v6(class),
-    }
-}
-
 /// A connection in the count of open ones.
 struct Open(Metrics);
 
@@ -137,48 +124,5 @@ impl Open {
 impl Drop for Open {
     fn drop(&mut self) {
         self.0.connections.dec();
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use prometheus_client::registry::Registry;
-
-    use super::*;
-
-    /// The server's end of a new connection.
-    async fn accepted(listener: &TcpListener, from: &str) -> (TcpStream, TcpStream) {
-        let at = (from, listener.local_addr().unwrap().port());
-        let client = TcpStream::connect(at).await.unwrap();
-        (listener.accept().await.unwrap().0, client)
-    }
-
-    #[tokio::test]
-    async fn peer_traffic_is_marked_in_both_families_on_one_listener() {
-        let Ok(listener) = TcpListener::bind("[::]:0").await else {
-            println!("skipped: this machine has no IPv6");
-            return;
-        };
-        let peers = Serving::peers(Metrics::register(&mut Registry::default()));
-        let (v4, _client) = accepted(&listener, "127.0.0.1").await;
-        prepare(&v4, &peers).unwrap();
-        assert_eq!(SockRef::from(&v4).tos_v4().unwrap(), LOWER_EFFORT);
-        let (v6, _client) = accepted(&listener, "::1").await;
-        prepare(&v6, &peers).unwrap();
-        assert_eq!(SockRef::from(&v6).tclass_v6().unwrap(), LOWER_EFFORT);
-    }
-
-    #[tokio::test]
-    async fn a_peer_that_takes_nothing_is_given_up_and_the_runtime_is_not() {
-        let metrics = Metrics::register(&mut Registry::default());
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let given_up = async |serving: &Serving| {
-            let (stream, _client) = accepted(&listener, "127.0.0.1").await;
-            prepare(&stream, serving).unwrap();
-            SockRef::from(&stream).tcp_user_timeout().unwrap()
-        };
-        let peers = Serving::peers(metrics.clone());
-        assert_eq!(given_up(&peers).await, Some(Duration::from_secs(120)));
-        assert_eq!(given_up(&Serving::runtime(metrics)).await, None);
     }
 }

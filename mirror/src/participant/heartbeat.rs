@@ -155,6 +155,7 @@ impl Participant {
         let (mut have, mut told, mut last) = (0, None, Stage::Leading);
         loop {
             tokio::select! {
+                biased;
                 _ = heartbeat.tick() => {}
                 _ = changed.changed() => {}
                 // The first bytes and the last are news; those between can wait for the heartbeat.

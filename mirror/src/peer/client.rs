@@ -7,13 +7,13 @@ use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper_util::{
-    client::legacy::{Client, connect::HttpConnector},
+    client::legacy::Client,
     rt::{TokioExecutor, TokioTimer},
 };
 use thiserror::Error;
 use tokio::time::{Duration, error::Elapsed, timeout};
 
-use super::{FOLLOWER, path};
+use super::{FOLLOWER, dial::Dialer, path};
 use crate::{
     Digest, Peer,
     deadlines::Deadlines,
@@ -30,7 +30,7 @@ const READ_BUFFER: usize = READ_CHUNK;
 /// Asks peers over pooled connections.
 #[derive(Clone, Debug)]
 pub(crate) struct PeerClient {
-    http: Client<HttpConnector, Full<Bytes>>,
+    http: Client<Dialer, Full<Bytes>>,
     /// This node, as those it follows are told.
     me: HeaderValue,
     answer: Duration,
@@ -79,16 +79,13 @@ pub(crate) enum PeerError {
 
 impl PeerClient {
     /// Speaks for the node whose peer endpoint is at `me`.
-    pub(crate) fn new(me: SocketAddr, deadlines: &Deadlines) -> Self {
-        let mut connector = HttpConnector::new();
-        connector.set_connect_timeout(Some(deadlines.answer));
-        connector.set_nodelay(true);
+    pub(crate) fn new(me: SocketAddr, dialer: Dialer, deadlines: &Deadlines) -> Self {
         let http = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(Duration::from_secs(30))
             .pool_max_idle_per_host(IDLE_PER_PEER)
             .http1_max_buf_size(READ_BUFFER)
-            .build(connector);
+            .build(dialer);
         let me = HeaderValue::try_from(me.to_string());
         Self {
             http,

@@ -99,6 +99,7 @@ impl PeerService {
             Some(size) => Ok(size),
             None if first > 0 => Err(Refusal::NotAhead(*digest)),
             None => tokio::select! {
+                biased;
                 arrived = timeout(self.arrival, arrived(presence, first)) => {
                     arrived.ok().flatten().ok_or(Refusal::Blob(*digest))
                 }

@@ -1,0 +1,168 @@
+//! Opens connections to peers: through the kernel, or on a network that a test simulates.
+
+use std::{
+    io::{self, IoSlice},
+    net::SocketAddr,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use futures::{FutureExt, future::BoxFuture};
+use http::Uri;
+use hyper::rt::{Read, ReadBufCursor, Write};
+use hyper_util::{
+    client::legacy::connect::{Connected, Connection, HttpConnector},
+    rt::TokioIo,
+};
+use tokio::{
+    io::{AsyncRead, AsyncWrite},
+    net::TcpStream,
+    time::{Duration, timeout},
+};
+use tower_service::Service;
+
+/// Bytes both ways.
+pub trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
+
+/// Opens a connection on another network than the kernel's.
+pub type Dial =
+    Arc<dyn Fn(SocketAddr) -> BoxFuture<'static, io::Result<Box<dyn Wire>>> + Send + Sync>;
+
+type BoxError = Box<dyn std::error::Error + Send + Sync>;
+
+/// Opens connections to peers.
+#[derive(Clone)]
+pub(crate) enum Dialer {
+    Tcp(HttpConnector),
+    Other { dial: Dial, patience: Duration },
+}
+
+/// A connection to a peer.
+pub(crate) enum Link {
+    Tcp(TokioIo<TcpStream>),
+    Other(TokioIo<Box<dyn Wire>>),
+}
+
+impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
+
+// === impl Dialer ===
+
+impl Dialer {
+    /// A connection through the kernel may take `patience`.
+    pub(crate) fn tcp(patience: Duration) -> Self {
+        let mut connector = HttpConnector::new();
+        connector.set_connect_timeout(Some(patience));
+        connector.set_nodelay(true);
+        Self::Tcp(connector)
+    }
+
+    pub(crate) fn other(dial: Dial, patience: Duration) -> Self {
+        Self::Other { dial, patience }
+    }
+}
+
+impl std::fmt::Debug for Dialer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Dialer")
+    }
+}
+
+impl Service<Uri> for Dialer {
+    type Response = Link;
+    type Error = BoxError;
+    type Future = BoxFuture<'static, Result<Link, BoxError>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        match self {
+            Self::Tcp(connector) => connector.poll_ready(cx).map_err(Into::into),
+            Self::Other { .. } => Poll::Ready(Ok(())),
+        }
+    }
+
+    fn call(&mut self, uri: Uri) -> Self::Future {
+        match self {
+            Self::Tcp(connector) => {
+                let connection = connector.call(uri);
+                async { Ok(Link::Tcp(connection.await?)) }.boxed()
+            }
+            Self::Other { dial, patience } => {
+                let (dial, patience) = (Arc::clone(dial), *patience);
+                let dialed = async move {
+                    let to = uri.authority().ok_or("no peer is named")?.as_str().parse()?;
+                    Ok(Link::Other(TokioIo::new(timeout(patience, dial(to)).await??)))
+                };
+                dialed.boxed()
+            }
+        }
+    }
+}
+
+// === impl Link ===
+
+impl Connection for Link {
+    fn connected(&self) -> Connected {
+        match self {
+            Self::Tcp(stream) => stream.connected(),
+            Self::Other(_) => Connected::new(),
+        }
+    }
+}
+
+impl Read for Link {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: ReadBufCursor<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_read(cx, buffer),
+            Self::Other(stream) => Pin::new(stream).poll_read(cx, buffer),
+        }
+    }
+}
+
+impl Write for Link {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_write(cx, bytes),
+            Self::Other(stream) => Pin::new(stream).poll_write(cx, bytes),
+        }
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_flush(cx),
+            Self::Other(stream) => Pin::new(stream).poll_flush(cx),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_shutdown(cx),
+            Self::Other(stream) => Pin::new(stream).poll_shutdown(cx),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        match self {
+            Self::Tcp(stream) => stream.is_write_vectored(),
+            Self::Other(stream) => stream.is_write_vectored(),
+        }
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffers: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match self.get_mut() {
+            Self::Tcp(stream) => Pin::new(stream).poll_write_vectored(cx, buffers),
+            Self::Other(stream) => Pin::new(stream).poll_write_vectored(cx, buffers),
+        }
+    }
+}
