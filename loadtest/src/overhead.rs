@@ -1,4 +1,5 @@
-//! What the agent costs a pull that it cannot help: the same pull with and without it, in pairs.
+//! What the agent costs a pull that it cannot help: single misses, timed at the mirror of each node, and
+//! the same pull with and without the agent, in pairs.
 //!
 //! One containerd pulls images that no peer holds from an unshaped registry, in turn with the agent
 //! in `hosts.toml` and without. Each pull is of an image of its own, so neither finds anything that
@@ -24,17 +25,17 @@ use crate::{
     units::ByteSize,
 };
 
+pub mod misses;
 mod statistics;
 mod table;
 
+pub use misses::Misses;
 pub use statistics::Estimate;
 pub use table::render;
 
 /// The name and version of the format.
 pub const SCHEMA: &str = "onepull.dev/loadtest-overhead/v1";
 
-/// The node that pulls, and two that hold nothing: a lookup has to ask somebody.
-const NODES: u32 = 3;
 /// The node that pulls.
 const PULLER: usize = 0;
 /// Pairs before the first that counts: connections, caches and page tables warm up.
@@ -43,6 +44,10 @@ const WARM_UP: u32 = 2;
 /// What to measure.
 #[derive(Clone, Debug)]
 pub struct OverheadConfig {
+    /// Nodes with an agent: one pulls, the others hold nothing.
+    pub nodes: u32,
+    /// Misses timed at the mirror of each node.
+    pub misses: u32,
     /// How many pairs of pulls.
     pub pairs: u32,
     /// Bytes of each image's layers together.
@@ -72,6 +77,8 @@ pub struct Overhead {
     pub image_bytes: ByteSize,
     /// Layers of each image.
     pub layers: u32,
+    /// How long a mirror takes to say that no node has a blob.
+    pub misses: Misses,
     /// The added time of one request to the mirror.
     pub per_request: Estimate,
     /// The added time of one pull.
@@ -109,6 +116,9 @@ pub enum OverheadError {
     /// containerd never asked the mirror, so nothing was measured.
     #[error("containerd did not ask the mirror in pair {0}: is the agent in its hosts.toml?")]
     NotAsked(u32),
+    /// No miss was timed.
+    #[error("at least one miss of each node has to be timed")]
+    NoMisses,
     /// Fewer than two pairs.
     #[error("two pairs at least are needed to say something about their spread")]
     TooFew,
@@ -134,6 +144,7 @@ pub async fn measure(
 ) -> Result<Overhead, OverheadError> {
     let scratch = make_scratch(&config.out)?;
     let bench = Bench::start(config, scratch.path().to_owned()).await?;
+    let misses = bench.misses().await?;
     let mut pairs = Vec::new();
     for number in 0..WARM_UP + config.pairs {
         let pair = bench.pair(number).await?;
@@ -152,6 +163,7 @@ pub async fn measure(
         machine: Machine::here(),
         image_bytes: config.image_size,
         layers: config.layers,
+        misses,
         per_request: estimate(|pair| pair.added_seconds() / pair.requests)?,
         per_pull: estimate(Pair::added_seconds)?,
         pairs,
@@ -164,7 +176,7 @@ impl<'a> Bench<'a> {
     async fn start(config: &'a OverheadConfig, scratch: PathBuf) -> Result<Self, OverheadError> {
         let fleet_config = ContainerdConfig {
             arm: Arm::Onepull,
-            nodes: NODES,
+            nodes: config.nodes,
             nic: None,
             registry: None,
             version: config.version,
@@ -177,6 +189,16 @@ impl<'a> Bench<'a> {
         let fleet = ContainerdFleet::start(&fleet_config, Arc::new(image), &scratch).await?;
         let texts = [fs::read_to_string(fleet.hosts_toml(PULLER))?, fleet.plain_hosts_toml()];
         Ok(Self { config, fleet, scratch, texts })
+    }
+
+    async fn misses(&self) -> Result<Misses, OverheadError> {
+        let mut took = Vec::new();
+        for node in 0..self.config.nodes as usize {
+            took.extend(self.fleet.time_misses(node, self.config.misses as usize).await?);
+        }
+        let misses = Misses::of(self.config.nodes, took).ok_or(OverheadError::NoMisses)?;
+        tracing::info!("a miss: p50 {:.2} ms, p99 {:.2} ms", misses.p50 * 1e3, misses.p99 * 1e3);
+        Ok(misses)
     }
 
     async fn pair(&self, number: u32) -> Result<Pair, OverheadError> {

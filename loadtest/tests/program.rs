@@ -186,9 +186,15 @@ fn the_cost_of_the_agent_is_measured_in_pairs() {
         return;
     }
     let out = tempfile::tempdir().unwrap();
-    let output = loadtest("overhead --pairs 2 --layers 3", out.path());
+    let output = loadtest("overhead --nodes 3 --misses 10 --pairs 2 --layers 3", out.path());
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let overhead: Overhead = read(out.path().join("overhead.json"));
+    let misses = overhead.misses;
+    assert_eq!((misses.nodes, misses.requests), (3, 30));
+    assert!(
+        0.0 < misses.p50 && misses.p50 <= misses.p99 && misses.p99 <= misses.worst,
+        "{misses:?}"
+    );
     assert_eq!(overhead.pairs.len(), 2);
     // Manifest, configuration and three layers, each asked of the mirror once.
     assert!(overhead.pairs.iter().all(|pair| pair.requests == 5.0), "{:?}", overhead.pairs);

@@ -8,10 +8,14 @@ use super::{ContainerdArg, OutputArg, UsageError, agent_beside_this_program, wit
 use crate::{overhead::OverheadConfig, units::ByteSize};
 
 const EXAMPLES: &str = "\
-Two nodes that hold nothing are beside the one that pulls, so the agent looks for every blob and
-finds none: the worst case. Links are not shaped. Results: a table on standard output, and
-OUT/overhead.json.";
+First the mirror of each node is asked for blobs that nobody has, one at a time, and each 404 is
+timed. Then one node pulls. The others hold nothing, so the agent looks for every blob and finds none:
+the worst case. Links are not shaped. Results: a table on standard output, and OUT/overhead.json.";
 
+/// As many as a run of real containerds may have on one machine.
+const MOST_NODES: u32 = 64;
+/// More misses than say anything more.
+const MOST_MISSES: u32 = 10_000;
 /// More pairs than anyone has time for; a typing error.
 const MOST_PAIRS: u32 = 10_000;
 /// More layers would only repeat the same.
@@ -21,6 +25,14 @@ const MOST_LAYERS: u32 = 100;
 #[derive(Debug, Args)]
 #[command(after_help = EXAMPLES)]
 pub struct OverheadArgs {
+    /// Nodes, each with a containerd and an agent.
+    #[arg(long, default_value_t = 8, value_name = "N")]
+    nodes: u32,
+
+    /// Misses timed at the mirror of each node.
+    #[arg(long, default_value_t = 100, value_name = "M")]
+    misses: u32,
+
     /// How many pairs of pulls, one with and one without the agent.
     #[arg(long, default_value_t = 30)]
     pairs: u32,
@@ -58,9 +70,13 @@ impl OverheadArgs {
     /// # Errors
     /// When a number is out of range.
     pub fn build(&self) -> Result<OverheadConfig, UsageError> {
+        within("nodes", self.nodes, MOST_NODES)?;
+        within("misses", self.misses, MOST_MISSES)?;
         within("pairs", self.pairs, MOST_PAIRS)?;
         within("layers", self.layers, MOST_LAYERS)?;
         Ok(OverheadConfig {
+            nodes: self.nodes,
+            misses: self.misses,
             pairs: self.pairs,
             image_size: self.image_size,
             layers: self.layers,

@@ -22,8 +22,8 @@ use crate::{
 };
 
 /// Ports inside a node's namespace; its own, so they are the agent's defaults.
-const MIRROR: u16 = 29900;
-const PEER: u16 = 29901;
+pub(super) const MIRROR: u16 = 29900;
+pub(super) const PEER: u16 = 29901;
 /// Named here because a fault cuts it off.
 pub(super) const P2P: u16 = 29902;
 const ADMIN: u16 = 29903;
@@ -114,6 +114,11 @@ impl Agent {
         let mut process = self.process.lock().await;
         let ready = process.ready("the agent became ready", READY_LIMIT, ask).await;
         ready.map_err(FleetError::setup(format!("start the agent of {name}")))
+    }
+
+    /// Its process.
+    pub(super) async fn pid(&self) -> u32 {
+        self.process.lock().await.pid()
     }
 
     /// Ends it by SIGKILL.

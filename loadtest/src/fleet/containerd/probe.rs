@@ -2,12 +2,16 @@
 
 use std::{
     fs,
+    net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use super::{ContainerdFleet, FleetError};
-use crate::image::Image;
+use super::{
+    ContainerdFleet, FleetError,
+    agent::{MIRROR, PEER},
+};
+use crate::{image::Image, overhead::misses};
 
 // === impl ContainerdFleet ===
 
@@ -31,6 +35,47 @@ impl ContainerdFleet {
         let start = tokio::time::Instant::now();
         self.nodes[node].pull(tag).await?;
         Ok(start.elapsed())
+    }
+
+    /// How long the node's mirror takes to say that nobody has a blob, `count` times.
+    ///
+    /// # Errors
+    /// When it says something else, or nothing.
+    pub async fn time_misses(
+        &self,
+        node: usize,
+        count: usize,
+    ) -> Result<Vec<Duration>, FleetError> {
+        let mirror = SocketAddr::from((Ipv4Addr::LOCALHOST, MIRROR));
+        let took = self.inside(node, move || misses::ask(mirror, node, count)).await?;
+        took.map_err(FleetError::setup("time a miss"))
+    }
+
+    /// Runs a future in a node's network.
+    ///
+    /// # Errors
+    /// When its namespace cannot be entered.
+    pub async fn inside<T, F>(
+        &self,
+        node: usize,
+        make: impl FnOnce() -> F + Send + 'static,
+    ) -> Result<T, FleetError>
+    where
+        T: Send + 'static,
+        F: Future<Output = T>,
+    {
+        let entered = self.nodes[node].host.enter(make).await;
+        entered.map_err(FleetError::setup("run something in a node's network"))
+    }
+
+    /// The process of a node's agent.
+    pub async fn agent_pid(&self, node: usize) -> Option<u32> {
+        Some(self.nodes[node].agent.get()?.pid().await)
+    }
+
+    /// Where a node's agent serves its peers.
+    pub fn peer_endpoint(&self, node: usize) -> SocketAddr {
+        SocketAddr::from((self.nodes[node].host.ip(), PEER))
     }
 
     /// The node's `hosts.toml` for the registry.
