@@ -8,8 +8,10 @@ use serde::Serialize;
 use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::SubscriberInitExt};
 
 use crate::{
-    cli::{Cli, Command, HopArgs, OutputArg, OverheadArgs, RunArgs, SimArgs, UsageError},
-    hop, overhead,
+    cli::{
+        Cli, Command, HopArgs, MemoryArgs, OutputArg, OverheadArgs, RunArgs, SimArgs, UsageError,
+    },
+    hop, memory, overhead,
     report::{html, table},
     run::run,
     sim,
@@ -41,6 +43,7 @@ async fn carry_out(cli: Cli, transfers: &Transfers) -> anyhow::Result<ExitCode> 
         Command::Run(args) => return Box::pin(run_command(&args, transfers)).await,
         Command::Overhead(args) => overhead_command(&args).await?,
         Command::Hop(args) => hop_command(&args).await?,
+        Command::Memory(args) => Box::pin(memory_command(&args)).await?,
         Command::Sim(args) => sim_command(&args)?,
         Command::Node(args) => hop::node::serve(args.ip, &args.store, args.bootstrap).await?,
         Command::Client { url } => print(&hop::client::fetch(&url)?)?,
@@ -80,6 +83,17 @@ async fn hop_command(args: &HopArgs) -> anyhow::Result<()> {
     match args.output {
         OutputArg::Json => println!("{json}"),
         OutputArg::Table => print!("\n{}", hop::render(&measured)),
+    }
+    Ok(())
+}
+
+async fn memory_command(args: &MemoryArgs) -> anyhow::Result<()> {
+    let config = args.build()?;
+    let measured = memory::measure(&config, command_line(), now()).await?;
+    let json = write_json(&config.out.join("memory.json"), &measured)?;
+    match args.output {
+        OutputArg::Json => println!("{json}"),
+        OutputArg::Table => print!("\n{}", memory::render(&measured)),
     }
     Ok(())
 }

@@ -10,12 +10,14 @@ use onepull_testbed::Version;
 use thiserror::Error;
 
 mod hop;
+mod memory;
 mod overhead;
 mod run;
 mod sim;
 mod trials;
 
 pub use hop::HopArgs;
+pub use memory::MemoryArgs;
 pub use overhead::OverheadArgs;
 pub use run::{RunArgs, StoreArg};
 pub use sim::SimArgs;
@@ -39,6 +41,8 @@ pub enum Command {
     Overhead(OverheadArgs),
     /// Measure throughput and CPU time of one hop, peer to mirror to client, beside nginx.
     Hop(HopArgs),
+    /// Measure the memory of an agent, idle and while it serves four streams; needs root.
+    Memory(MemoryArgs),
     /// Simulate many nodes on virtual time, with the real coordinator.
     Sim(SimArgs),
     /// A node over a folder, until standard input ends.

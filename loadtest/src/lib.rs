@@ -12,6 +12,7 @@ pub mod hop;
 pub mod image;
 pub mod late;
 pub mod machine;
+pub mod memory;
 pub mod model;
 pub mod origin;
 pub mod overhead;

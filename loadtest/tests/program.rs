@@ -9,6 +9,7 @@ use std::{
 
 use onepull_loadtest::{
     hop::Hop,
+    memory::Memory,
     overhead::Overhead,
     report::{REGISTRY, Report},
 };
@@ -212,4 +213,19 @@ fn one_hop_is_measured_beside_nginx_and_hashing() {
     for cost in [hop.onepull, hop.nginx, hop.sha256] {
         assert!(cost.gb_per_second > 0.01, "{cost:?}");
     }
+}
+
+#[test]
+fn the_memory_of_an_agent_is_measured_while_it_serves_four_streams() {
+    let test = "the_memory_of_an_agent_is_measured_while_it_serves_four_streams";
+    if skips_containerd(test, Requirement::Containerd22) {
+        return;
+    }
+    let out = tempfile::tempdir().unwrap();
+    let output = loadtest("memory --layer-size 8MiB --seconds 2", out.path());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let memory: Memory = read(out.path().join("memory.json"));
+    assert!(memory.streams.iter().all(|stream| stream.bytes.bytes() > 0), "{:?}", memory.streams);
+    assert_eq!(memory.streams.len(), 4);
+    assert!(0 < memory.idle.bytes() && memory.idle <= memory.serving_peak, "{memory:?}");
 }
