@@ -161,12 +161,13 @@ impl Participant {
                 // The first bytes and the last are news; those between can wait for the heartbeat.
                 _ = presence.wait_for(|now| is_news(told, *now)) => {}
             }
-            let now = farthest(*presence.borrow_and_update(), self.relay.presence(&digest));
+            let stored = *presence.borrow_and_update();
+            let now = farthest(stored, self.relay.presence(&digest));
             let grown = bytes(now);
             part.note(grown > have, Instant::now());
             let waits = grown == have && self.is_busy_beside(&digest);
             let is_queued = waits && part.queue(Instant::now());
-            (have, told) = (grown, now);
+            (have, told) = (grown, stored);
             let stage = match part.stage(now, Instant::now()) {
                 Stage::Leading if is_queued => Stage::Queued,
                 stage => stage,
