@@ -17,7 +17,7 @@ use tokio::{
 
 use crate::{
     Digest, Store,
-    store::{ByteStream, Notices, Presence, STALL, StoreError},
+    store::{ByteStream, Notices, Presence, STALL, StoreError, copied},
 };
 
 mod reading;
@@ -33,10 +33,6 @@ const WINDOWS: usize = 8;
 /// Bytes kept for readers: a runtime's step of 1 MiB, and what is in the buffers of its connection
 /// meanwhile.
 const WIDTH: u64 = 2 * 1024 * 1024;
-
-/// Bytes kept while nobody reads. The first [`WIDTH`] bytes are kept all the same: whoever comes then
-/// finds nothing in the store yet.
-const UNREAD: u64 = 256 * 1024;
 
 /// What passes through this node, before and beside what its store holds.
 pub(crate) struct Relay {
@@ -151,12 +147,16 @@ impl Relay {
 // === impl Passing ===
 
 impl Passing {
-    /// The next bytes have passed. More than a few are kept only if anybody reads here now.
-    pub(crate) fn push(&mut self, bytes: Bytes, now: Instant) {
+    /// The next bytes have passed. They are kept if anybody reads here now, or may find nothing in the
+    /// store yet; as a copy, so that who receives them has its memory back for the next ones.
+    pub(crate) fn push(&mut self, bytes: &Bytes, now: Instant) {
         let (notices, is_read) = (&mut self.notices, self.window.receiver_count() > 0);
         self.window.send_if_modified(|window| {
-            let width = if is_read || window.end() <= WIDTH { WIDTH } else { UNREAD };
-            window.push(bytes, width);
+            if is_read || window.end() <= WIDTH {
+                window.push(copied(bytes), WIDTH);
+            } else {
+                window.skip(bytes.len());
+            }
             notices.due(window.end(), Some(window.total()), now)
         });
     }

@@ -25,8 +25,8 @@ pub use folder::{FolderSink, FolderStore, FolderWriter, blob_path};
 pub(crate) use growth::Notices;
 pub use growth::{Growing, Growth};
 pub use inventory::{Ingest, Inventory};
-pub(crate) use read::limited;
 pub use read::{READ_CHUNK, open_file, read_file};
+pub(crate) use read::{copied, limited};
 pub(crate) use tail::LOOK;
 pub use tail::{STALL, tail_file};
 

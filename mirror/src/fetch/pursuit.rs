@@ -112,7 +112,7 @@ impl Pursuit {
         let Some(ends) = self.ends.filter(|_| self.want.kept) else { return };
         self.passing = self.shared.relay.begin(self.want.digest, self.want.first, ends.total);
         if let Some(passing) = &mut self.passing {
-            passing.push(first.clone(), Instant::now());
+            passing.push(first, Instant::now());
         }
     }
 
@@ -201,7 +201,7 @@ impl Pursuit {
             return Err(self.mismatch());
         }
         if let Some(passing) = &mut self.passing {
-            passing.push(bytes.clone(), Instant::now());
+            passing.push(&bytes, Instant::now());
         }
         Ok(bytes)
     }

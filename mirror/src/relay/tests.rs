@@ -36,7 +36,7 @@ impl Node {
 
     /// Bytes of the blob pass.
     fn pass(&self, passing: &mut Passing, part: std::ops::Range<usize>) {
-        passing.push(Bytes::copy_from_slice(&self.blob[part]), Instant::now());
+        passing.push(&Bytes::copy_from_slice(&self.blob[part]), Instant::now());
     }
 
     /// A runtime that writes the blob.

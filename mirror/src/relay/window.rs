@@ -69,6 +69,13 @@ impl Window {
         }
     }
 
+    /// Bytes have passed that nobody is to find here.
+    pub(super) fn skip(&mut self, bytes: usize) {
+        self.end += bytes as u64;
+        self.start = self.end;
+        self.pieces.clear();
+    }
+
     /// No more bytes come.
     pub(super) fn close(&mut self) {
         self.closed = true;

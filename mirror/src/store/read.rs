@@ -118,6 +118,11 @@ pub(crate) fn limited(bytes: ByteStream, length: u64) -> ByteStream {
     cut.boxed()
 }
 
+/// A copy of `bytes`, at most [`READ_CHUNK`], in memory that is used again.
+pub(crate) fn copied(bytes: &[u8]) -> Bytes {
+    Bytes::from_owner(Chunk::of(bytes))
+}
+
 /// Reads what the page cache has at once, and the rest on a thread that may wait for the disk.
 async fn read_step(file: &Arc<File>, step: Range<u64>) -> io::Result<Bytes> {
     let mut chunk = Chunk::take(usize::try_from(step.end - step.start).unwrap_or(READ_CHUNK));
