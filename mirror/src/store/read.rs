@@ -118,9 +118,9 @@ pub(crate) fn limited(bytes: ByteStream, length: u64) -> ByteStream {
     cut.boxed()
 }
 
-/// A copy of `bytes`, at most [`READ_CHUNK`], in memory that is used again.
+/// A copy of `bytes` in memory that is used again; of more than [`READ_CHUNK`] in memory of its own.
 pub(crate) fn copied(bytes: &[u8]) -> Bytes {
-    Bytes::from_owner(Chunk::of(bytes))
+    Chunk::of(bytes).map_or_else(|| Bytes::copy_from_slice(bytes), Bytes::from_owner)
 }
 
 /// Reads what the page cache has at once, and the rest on a thread that may wait for the disk.
@@ -137,6 +137,14 @@ async fn read_step(file: &Arc<File>, step: Range<u64>) -> io::Result<Bytes> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_copy_has_all_bytes_however_many_they_are() {
+        for length in [0, 1, READ_CHUNK / 2, READ_CHUNK, READ_CHUNK + 1, 3 * READ_CHUNK] {
+            let bytes: Vec<u8> = (0..length).map(|at| u8::try_from(at % 251).unwrap()).collect();
+            assert!(copied(&bytes) == bytes, "{length}");
+        }
+    }
 
     #[test]
     fn many_streams_share_the_memory_of_a_few() {

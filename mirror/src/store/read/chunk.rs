@@ -47,13 +47,14 @@ impl Chunk {
         Self { memory, start, wanted, filled: 0 }
     }
 
-    /// A copy of `bytes`, at most [`READ_CHUNK`].
-    pub(super) fn of(bytes: &[u8]) -> Self {
+    /// A copy of `bytes`; `None` when they are more than [`READ_CHUNK`].
+    pub(super) fn of(bytes: &[u8]) -> Option<Self> {
         let mut chunk = Self::take(bytes.len());
-        let wanted = chunk.wanted;
-        chunk.rest().copy_from_slice(&bytes[..wanted]);
-        chunk.filled = wanted;
-        chunk
+        (chunk.wanted == bytes.len()).then(|| {
+            chunk.rest().copy_from_slice(bytes);
+            chunk.filled = bytes.len();
+            chunk
+        })
     }
 
     pub(super) fn is_full(&self) -> bool {
