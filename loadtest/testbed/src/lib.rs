@@ -1,4 +1,5 @@
-//! Real servers for tests and for the load test: containerd, registries, network namespaces.
+//! Real servers for tests and for the load test: containerd, Kubernetes API servers,
+//! registries, network namespaces.
 //!
 //! Everything started here ends when its value is dropped, also after a panic: processes by their
 //! own pid, mounts and folders below a temporary folder, network namespaces with all that is left in
@@ -18,6 +19,7 @@
 
 pub mod containerd;
 pub mod deadline;
+pub mod kube;
 pub mod layout;
 pub mod net;
 pub mod podman;
@@ -28,6 +30,7 @@ pub mod require;
 pub mod tools;
 
 pub use containerd::{Containerd, Version};
+pub use kube::ApiServer;
 pub use layout::Layout;
 pub use net::{Host, Lab, Shape};
 pub use oci_spec::image::Digest;

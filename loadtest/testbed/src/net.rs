@@ -12,7 +12,7 @@
 use std::{ffi::OsStr, process::Command};
 
 mod firewall;
-mod inside;
+pub(crate) mod inside;
 mod lab;
 mod loopback;
 mod namespace;

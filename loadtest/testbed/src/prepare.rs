@@ -29,10 +29,15 @@ pub fn prepare(mut report: impl Write) -> Result<bool> {
         writeln!(report, "building containerd {}: about 2 minutes", tools::CONTAINERD_2)?;
     }
     let built = tools::build_containerd_2().err().map(|error| format!("{error:#}"));
+    if !tools::kubernetes_is_built() {
+        writeln!(report, "building kube-apiserver {}: about 6 minutes", tools::KUBERNETES)?;
+    }
+    let kubernetes = tools::build_kubernetes().err().map(|error| format!("{error:#}"));
     let mut complete = true;
     for requirement in Requirement::ALL {
         let reason = match requirement {
             Requirement::Containerd22 => built.clone(),
+            Requirement::Kubernetes => kubernetes.clone(),
             _ => requirement.lacking(),
         };
         match reason {

@@ -19,6 +19,8 @@ pub enum Requirement {
     Containerd16,
     /// containerd 2.2, built from its Go module.
     Containerd22,
+    /// etcd, kube-apiserver and kubectl, built from their Go module.
+    Kubernetes,
     /// Debian's docker-registry, and skopeo to push to it.
     Registry,
     /// Debian's podman.
@@ -33,12 +35,13 @@ pub enum Requirement {
 
 impl Requirement {
     /// All of them, in the order in which they are reported.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Root,
         Self::Iproute,
         Self::Iptables,
         Self::Containerd16,
         Self::Containerd22,
+        Self::Kubernetes,
         Self::Registry,
         Self::Podman,
         Self::Nginx,
@@ -48,7 +51,7 @@ impl Requirement {
     /// Debian packages that provide it.
     pub fn packages(self) -> &'static [&'static str] {
         match self {
-            Self::Root | Self::Containerd22 => &[],
+            Self::Root | Self::Containerd22 | Self::Kubernetes => &[],
             Self::Iproute => &["iproute2"],
             Self::Iptables => &["iptables"],
             Self::Containerd16 => &["containerd", "runc"],
@@ -66,6 +69,7 @@ impl Requirement {
             Self::Iptables => "load test with faults or late nodes",
             Self::Containerd16 => "test against containerd 1.6",
             Self::Containerd22 => "test against containerd 2.2",
+            Self::Kubernetes => "test against a Kubernetes API server",
             Self::Registry => "test or load test with a real registry",
             Self::Podman => "test with podman as a client of the mirror",
             Self::Nginx => "comparison with nginx in the benchmark",
@@ -80,7 +84,10 @@ impl Requirement {
             Self::Containerd22 if !tools::containerd_2_is_built() && tools::go().is_none() => {
                 Some("needs Go, to build containerd 2.2".into())
             }
-            Self::Containerd22 => None,
+            Self::Kubernetes if !tools::kubernetes_is_built() && tools::go().is_none() => {
+                Some("needs Go, to build kube-apiserver".into())
+            }
+            Self::Containerd22 | Self::Kubernetes => None,
             Self::Iproute => program_missing(&["ip", "tc"], self),
             Self::Iptables => program_missing(&["iptables"], self),
             Self::Containerd16 => program_missing(&["containerd", "runc"], self),

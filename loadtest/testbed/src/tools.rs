@@ -1,5 +1,7 @@
 //! Where the programs are: Debian's in `PATH`, those built from Go modules in `target/testbed`.
 
+mod kubernetes;
+
 use std::{
     fs::{self, File},
     path::{Path, PathBuf},
@@ -10,6 +12,8 @@ use anyhow::{Context, Result};
 use rustix::fs::{FlockOperation, flock};
 
 use crate::process::run;
+
+pub use kubernetes::{KUBERNETES, build_kubernetes, kubernetes_folder, kubernetes_is_built};
 
 /// The release of containerd 2 that the tests run against.
 pub const CONTAINERD_2: &str = "2.2.9";

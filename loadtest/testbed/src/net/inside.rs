@@ -10,7 +10,7 @@ use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use std::os::fd::AsFd;
 
 /// Calls `work` in the namespace and returns what it returns.
-pub(super) fn call<T: Send>(namespace: &Path, work: impl FnOnce() -> T + Send) -> Result<T> {
+pub(crate) fn call<T: Send>(namespace: &Path, work: impl FnOnce() -> T + Send) -> Result<T> {
     thread::scope(|scope| {
         let thread = scope.spawn(|| {
             enter(namespace)?;

@@ -5,6 +5,7 @@ use std::{
     ffi::OsStr,
     fs,
     net::Ipv4Addr,
+    path::PathBuf,
     process::Command,
     sync::{
         Arc,
@@ -122,6 +123,11 @@ impl Host {
     /// The name of its namespace, as `ip netns` lists it.
     pub fn namespace(&self) -> &str {
         self.namespace.name()
+    }
+
+    /// The file that stands for its namespace.
+    pub(crate) fn namespace_path(&self) -> PathBuf {
+        self.namespace.path()
     }
 
     /// A command that will run in the host: `ip netns exec` replaces itself by the program, so the

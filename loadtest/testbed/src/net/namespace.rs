@@ -46,7 +46,7 @@ impl Namespace {
         &self.name
     }
 
-    pub(super) fn path(&self) -> PathBuf {
+    pub(crate) fn path(&self) -> PathBuf {
         Path::new(FOLDER).join(&self.name)
     }
 
