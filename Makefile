@@ -44,6 +44,10 @@ test: prepare ## Run all tests; those that lack root or a server say so and skip
 	cargo build --locked --package onepull-agent
 	cargo test --locked --workspace
 
+.PHONY: generate
+generate: protoc ## Write the CRDs in deploy/crds from controller/api.
+	cargo run --locked --quiet --package onepull-api --bin crdgen -- deploy/crds
+
 .PHONY: lint
 lint: protoc ## Check format, lints and documentation.
 	cargo fmt --all --check
