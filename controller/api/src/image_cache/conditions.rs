@@ -60,6 +60,10 @@ pub enum ConditionReason {
     OverDiskBudget,
     /// Degraded: more images or bytes than the operator allows a namespace or node.
     LimitReached,
+    /// Degraded: an image has nothing for what some nodes run.
+    PlatformMissing,
+    /// Degraded: no node has an image, and none may ask the registry.
+    NoPeerHasIt,
     /// Degraded: some nodes tried and failed.
     NodesFailed,
     /// Not degraded.

@@ -32,6 +32,8 @@ pub enum NotWarmReason {
     WaitingForTurn,
     /// The window is closed.
     WaitingForWindow,
+    /// It went wrong there and is tried again, and others have the turn meanwhile.
+    WaitingForRetry,
     /// The node has been told; its agent has not answered.
     WaitingForAgent,
     /// The node brings in one image after the other.
@@ -50,6 +52,8 @@ pub enum NotWarmReason {
     LimitReached,
     /// Another cache means a different digest by the same tag, and has had it longer.
     TagConflict,
+    /// The image has nothing for what the node runs.
+    PlatformMissing,
     /// No other node has it, and this one is not to ask the registry.
     NoPeerHasIt,
     /// The registry knows no such image.

@@ -2,6 +2,7 @@
 //!
 //! It is written at most 8 times per image and rollout: accepted, started, at each quarter, done.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -93,6 +94,10 @@ pub struct HeldImage {
 
     /// Waiting, Warming, Warm, NeedsUpstream, Failed, Removing or Removed.
     pub state: NodeImageState,
+
+    /// Since when it is in that state, or when it last told of progress.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Time>,
 
     /// Why it is in that state, where the state does not say so itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -121,6 +121,7 @@ fn reported() -> NodeImageCacheStatus {
             digest: Some(digest()),
             generation: 2,
             state: NodeImageState::Failed,
+            since: Some(Time("2026-11-24T12:00:00Z".parse().unwrap())),
             reason: Some(NodeReason::RateLimited),
             message: Some("the registry asks to wait for 60 s".into()),
             bytes_total: Some(1 << 34),
