@@ -31,12 +31,13 @@ pub(crate) use heartbeat::{Role, Serving};
 
 use heartbeat::Part;
 
-/// How long a coordinator that did not answer is passed over. The next one takes its digests
-/// meanwhile, and knows them already: participants tell both how far they are.
-const SILENT: Duration = Duration::from_secs(5);
+/// How long it counts whether a coordinator answered. Who did not is passed over: the next one takes
+/// its digests meanwhile, and knows them already, as participants tell both how far they are. Who did
+/// gets its time when it is asked again, however many others are silent.
+const HEARD: Duration = Duration::from_secs(5);
 
-/// Silent coordinators remembered.
-const SILENT_PEERS: usize = 256;
+/// Coordinators of which that is remembered.
+const HEARD_PEERS: usize = 256;
 
 /// Digests that this node takes part in at a time. A node has three downloads a pull; those of pulls
 /// that failed are gone after [`heartbeat::IDLE`].
@@ -69,7 +70,8 @@ pub struct Participant {
     coordinator: Mutex<Coordinator>,
     client: PeerClient,
     patience: Patience,
-    silent: Recent<SocketAddr, ()>,
+    /// Whether a coordinator answered when it was asked last.
+    heard: Recent<SocketAddr, bool>,
     /// When this node claimed first while it knew another.
     joined: OnceLock<Instant>,
     parts: Mutex<HashMap<Digest, Arc<Part>>>,
@@ -99,7 +101,7 @@ impl Participant {
             client: PeerClient::new(me.endpoint, dialer, &deadlines),
             patience: Patience::new(deadlines.claim, deadlines.claim_unanswered),
             coordinator: Mutex::new(Coordinator::new(heartbeat::SLOTS)),
-            silent: Recent::new(SILENT, SILENT_PEERS),
+            heard: Recent::new(HEARD, HEARD_PEERS),
             joined: OnceLock::new(),
             parts: Mutex::default(),
             relay: Relay::new(Arc::clone(&store)),
@@ -142,7 +144,16 @@ impl Participant {
     fn coordinators(&self, digest: &Digest) -> impl Iterator<Item = Peer> {
         let now = Instant::now();
         let closest = self.router.closest(digest).into_iter();
-        closest.filter(move |peer| self.silent.get(&peer.endpoint, now).is_none())
+        closest.filter(move |peer| !self.is_silent(peer, now))
+    }
+
+    /// Whether the next node after the closest one is asked in its place.
+    fn passes_over_the_closest(&self, digest: &Digest, now: Instant) -> bool {
+        self.router.closest(digest).first().is_some_and(|closest| self.is_silent(closest, now))
+    }
+
+    fn is_silent(&self, peer: &Peer, now: Instant) -> bool {
+        self.heard.get(&peer.endpoint, now) == Some(false)
     }
 
     /// Whether this node knows no other.

@@ -38,9 +38,11 @@ impl Participant {
         let started = Instant::now();
         let mut verdict = None;
         let coordinators = self.to_ask(&claim.digest, started);
+        let passes_over = self.passes_over_the_closest(&claim.digest, started);
         for (passed, coordinator) in coordinators.into_iter().enumerate() {
-            let grant = self.patience.grant(Instant::now());
-            verdict = self.ask(coordinator, claim.clone(), passed > 0, grant).await;
+            let grant = self.grant(&coordinator, Instant::now());
+            let insists = passed > 0 || passes_over;
+            verdict = self.ask(coordinator, claim.clone(), insists, grant).await;
             if verdict.is_some() {
                 break;
             }
@@ -49,6 +51,15 @@ impl Participant {
         debug!(digest = %claim.digest, have = claim.have, ?verdict, ?took, "claimed");
         self.metrics.claimed(verdict.as_ref(), took);
         verdict
+    }
+
+    /// How long to wait for a coordinator: briefly after a wait that was for nothing, unless this one
+    /// has just answered and only has a lot to do.
+    fn grant(&self, coordinator: &Peer, now: Instant) -> Grant {
+        match self.heard.get(&coordinator.endpoint, now) {
+            Some(true) => self.patience.full(now),
+            _ => self.patience.grant(now),
+        }
     }
 
     /// Whether a blob arrives anywhere, as far as its coordinator knows: then its bytes are on their way
@@ -113,8 +124,8 @@ impl Participant {
         };
         if let Err(error) = &answer {
             debug!(digest = %asked.claim.digest, coordinator = %to, error, "no answer to a claim");
-            self.silent.insert(to, (), Instant::now());
         }
+        self.heard.insert(to, answer.is_ok(), Instant::now());
         answer.ok()
     }
 }

@@ -117,7 +117,7 @@ impl Participant {
         while !part.state().sent_away && changed.changed().await.is_ok() {}
     }
 
-    /// Leaves a blob of which nothing came, until it is claimed again.
+    /// Leaves a blob of which nothing came, or comes any more, until it is claimed again.
     pub(crate) fn send_away(&self, digest: &Digest) {
         if let Some(part) = self.parts().get(digest) {
             part.state().sent_away = true;
@@ -224,7 +224,12 @@ impl Participant {
         }
         let report = Report(vec![progress.clone()]).to_json();
         let post = self.client.post(coordinator.endpoint, PROGRESS, report, LARGEST_MESSAGE);
-        let Ok(Ok(body)) = timeout(HEARTBEAT, post).await else {
+        let answer = timeout(HEARTBEAT, post).await;
+        // A refusal says neither that it is there for claims nor that it is not.
+        if !matches!(answer, Ok(Err(_))) {
+            self.heard.insert(coordinator.endpoint, answer.is_ok(), Instant::now());
+        }
+        let Ok(Ok(body)) = answer else {
             debug!(coordinator = %coordinator.endpoint, "did not take the progress");
             return None;
         };

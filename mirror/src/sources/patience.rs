@@ -34,8 +34,15 @@ impl Patience {
 
     /// A wait begins.
     pub(crate) fn grant(&self, now: Instant) -> Grant {
-        let full = self.lock().is_none_or(|cut| now >= cut + SHORT);
-        Grant { deadline: now + if full { self.long } else { self.short }, full }
+        match *self.lock() {
+            Some(cut) if now < cut + SHORT => Grant { deadline: now + self.short, full: false },
+            _ => self.full(now),
+        }
+    }
+
+    /// A wait begins for somebody who has answered just now, whatever others did.
+    pub(crate) fn full(&self, now: Instant) -> Grant {
+        Grant { deadline: now + self.long, full: true }
     }
 
     /// A wait ended with an answer.
