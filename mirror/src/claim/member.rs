@@ -23,6 +23,8 @@ pub(super) struct Member {
     pub(super) total: Option<u64>,
     pub(super) may_lead: bool,
     pub(super) role: Role,
+    /// Its parent died, and it got no other.
+    pub(super) orphan: bool,
     /// When it joined, or got a parent before its first byte, counted in such events.
     pub(super) order: u64,
     /// How many parents were above it when it got its own; not kept up to date.
@@ -113,6 +115,7 @@ impl Member {
             total: None,
             may_lead: false,
             role: Role::Waiting,
+            orphan: false,
             order,
             depth: 0,
             parent: None,

@@ -129,6 +129,7 @@ impl Roster {
         self.detach(seat);
         for child in self.members[seat].children.clone() {
             self.detach(child);
+            self.update(child, |child| child.orphan = true);
         }
         self.unfile(seat);
         self.seats.remove(&self.members[seat].peer.endpoint);

@@ -13,17 +13,35 @@ use tracing::debug;
 use super::{Inner, parking::Wait};
 use crate::{Digest, store::ByteStream};
 
+/// The runtime, as long as it reads an answer.
+struct Reader {
+    mirror: Arc<Inner>,
+    digest: Digest,
+    /// Bytes that it has yet to take; none when the answer has ended.
+    left: u64,
+}
+
 impl Inner {
     /// `bytes`, as long as they may hold a download slot. An early end is no fault of a peer: the blob
     /// is not left to the registry.
-    pub(super) fn while_moving(self: &Arc<Self>, digest: Digest, bytes: ByteStream) -> ByteStream {
-        let open = Some((Arc::clone(self), bytes));
-        let moving = stream::unfold(open, move |open| async move {
-            let (mirror, mut bytes) = open?;
-            match mirror.next_in_turn(&mut bytes).await {
-                Wait::Over(next) => Some((next?, Some((mirror, bytes)))),
-                _ => Some((Err(mirror.breaks_off(digest)), None)),
-            }
+    ///
+    /// When the runtime hangs up, its pull has failed: those who wait for this node's bytes do not go on
+    /// waiting.
+    pub(super) fn while_moving(
+        self: &Arc<Self>,
+        digest: Digest,
+        length: u64,
+        bytes: ByteStream,
+    ) -> ByteStream {
+        let reader = Reader { mirror: Arc::clone(self), digest, left: length };
+        let moving = stream::unfold(Some((reader, bytes)), move |open| async move {
+            let (mut reader, mut bytes) = open?;
+            let next = match reader.mirror.next_in_turn(&mut bytes).await {
+                Wait::Over(next) => next,
+                _ => Some(Err(reader.mirror.breaks_off(digest))),
+            };
+            reader.note(next.as_ref());
+            Some((next?, (reader.left > 0).then_some((reader, bytes))))
         });
         moving.boxed()
     }
@@ -44,5 +62,23 @@ impl Inner {
         self.turns.insert(digest, 1, Instant::now());
         self.metrics.sent_away.inc();
         io::Error::new(io::ErrorKind::TimedOut, "nothing comes any more, and others wait")
+    }
+}
+
+impl Reader {
+    fn note(&mut self, next: Option<&io::Result<Bytes>>) {
+        self.left = match next {
+            Some(Ok(bytes)) => self.left.saturating_sub(bytes.len() as u64),
+            _ => 0,
+        };
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        if self.left > 0 {
+            debug!(digest = %self.digest, "the runtime hung up");
+            self.mirror.participant.send_away(&self.digest);
+        }
     }
 }

@@ -23,6 +23,8 @@ pub(crate) struct Seen {
     pub(crate) ended: Option<Duration>,
     /// Whether it is crashed.
     pub(crate) down: bool,
+    /// Whether its pull is to be given up, as a kubelet does it.
+    pub(crate) given_up: bool,
     /// Why its pull failed.
     pub(crate) failed: Option<String>,
     /// The longest that its runtime waited for an answer of the mirror, and between two pieces.

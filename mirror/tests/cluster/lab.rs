@@ -162,11 +162,19 @@ impl Lab {
         self.crash(name);
     }
 
+    /// The node's pull is given up. The runtime hangs up; the node itself is well.
+    pub(crate) fn give_up(&self, name: &str) {
+        self.board.note(name, |seen| seen.given_up = true);
+    }
+
     /// The node comes back with what is on its disk, and pulls again.
     pub(crate) fn restart(&mut self, name: &str) {
         self.links(&[name], Sim::repair);
         self.sim.repair(name, UPSTREAM);
-        self.board.note(name, |seen| (seen.down, seen.ended) = (false, None));
+        self.board.note(name, |seen| {
+            (seen.down, seen.given_up) = (false, false);
+            (seen.ended, seen.failed) = (None, None);
+        });
         self.sim.bounce(name);
     }
 
@@ -188,6 +196,14 @@ impl Lab {
 
     pub(crate) fn mend(&self, names: &[&str]) {
         self.links(names, Sim::repair);
+    }
+
+    /// The network is busy from now on: a message between nodes takes `latency`.
+    pub(crate) fn slow_down(&self, latency: Duration) {
+        let names: Vec<_> = self.nodes.iter().map(|place| place.name.as_str()).collect();
+        for name in &names {
+            self.links(&[name], |sim, from, to| sim.set_link_latency(from, to, latency));
+        }
     }
 
     /// Does something to each link between these nodes and the others.

@@ -131,6 +131,9 @@ impl Runtime {
         writer: &mut Writer,
         bytes: &[u8],
     ) -> Result<(), String> {
+        if self.board.see(&self.name, |seen| seen.given_up) {
+            return Err("the pull was given up".to_owned());
+        }
         writer.append(bytes)?;
         self.board.note(&self.name, |seen| {
             seen.has(blob.digest, writer.written());

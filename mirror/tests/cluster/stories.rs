@@ -108,6 +108,20 @@ fn when_a_relay_crashes_those_behind_it_go_on_from_others() {
 }
 
 #[test]
+fn when_the_pull_of_a_relay_is_given_up_those_behind_it_go_on_from_others_at_once() {
+    let mut lab = storm(8);
+    let relay = relay_at_work(&mut lab);
+    lab.give_up(&relay);
+    lab.run_until("all pulls end", |lab| lab.board.all().values().all(|seen| seen.ended.is_some()));
+    lab.crash(&relay);
+    lab.restart(&relay);
+    lab.finish();
+    assert_costs_only(&lab, 0);
+    let (_, pause) = lab.board.longest_waits();
+    assert!(pause < Deadlines::default().pause, "nobody waits for what does not come: {pause:?}");
+}
+
+#[test]
 fn when_a_relay_goes_dark_those_behind_it_go_on_from_others() {
     let mut lab = storm(8);
     let relay = relay_at_work(&mut lab);
@@ -126,6 +140,18 @@ fn when_a_relay_is_cut_off_for_good_it_goes_on_alone_and_those_behind_it_from_ot
     lab.cut(&[&relay]);
     lab.finish();
     assert_one_goes_on_alone(&lab, &relay, had);
+}
+
+#[test]
+fn who_waits_for_the_first_byte_of_a_node_that_goes_dark_goes_on_elsewhere() {
+    let mut lab = Lab::new(SEED, 8, Image::with_layers(&[2 << 20; 5]));
+    let dark = lab.coordinator(&lab.image.layers[4].digest);
+    lab.slow_down(Duration::from_millis(15));
+    lab.run_for(Duration::from_millis(300));
+    let lost = lab.has(&dark).saturating_sub(lab.most_but(&dark));
+    lab.power_off(&dark);
+    lab.finish();
+    assert_costs_only(&lab, lost);
 }
 
 /// Whoever is behind the relay here is never sent away, never promoted, and never starves.

@@ -43,7 +43,12 @@ impl Room {
         self.better(seat, count).or(Some(parent))
     }
 
-    fn seek(&mut self, seat: Seat, lost: &[SocketAddr], count: &mut Counters) -> Vec<Seat> {
+    pub(super) fn seek(
+        &mut self,
+        seat: Seat,
+        lost: &[SocketAddr],
+        count: &mut Counters,
+    ) -> Vec<Seat> {
         let member = &self.roster[seat];
         let zone = member.peer.zone.clone();
         let (have, total) = (member.have, member.total);

@@ -100,7 +100,16 @@ impl Room {
             self.grant(seat, now, count);
             return Advice::Lead;
         }
-        if self.should_move(seat, now, count) { Advice::Move } else { Advice::CarryOn }
+        let moves = self.should_move(seat, now, count) || self.waits_for_the_dead(seat, count);
+        if moves { Advice::Move } else { Advice::CarryOn }
+    }
+
+    /// Whether a follower waits for the first byte of a parent that is dead, while there is another. A
+    /// connection to a node that went dark without a word looks like one to a node that has
+    /// nothing yet, so it would wait as long as it may.
+    fn waits_for_the_dead(&mut self, seat: Seat, count: &mut Counters) -> bool {
+        let member = &self.roster[seat];
+        member.orphan && member.have == 0 && !self.seek(seat, &[], count).is_empty()
     }
 
     /// Believes a node about whom it follows, unless that would close a ring: then one of two

@@ -39,6 +39,7 @@ impl Roster {
         self.update(seat, |member| {
             member.role = Role::Following;
             member.parent = Some(parent);
+            member.orphan = false;
             member.depth = depth;
             member.confirmed = confirmed;
             member.took_slot = took_slot;

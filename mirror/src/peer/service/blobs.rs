@@ -1,8 +1,8 @@
 //! Blobs for peers: complete ones for everybody, arriving ones for those who follow this node.
 
-use std::net::SocketAddr;
+use std::{io, net::SocketAddr, sync::Arc};
 
-use futures::StreamExt;
+use futures::{StreamExt, stream};
 use http::{
     HeaderMap, Response,
     header::{self, AsHeaderName},
@@ -56,7 +56,9 @@ impl PeerService {
                 debug!(%digest, %error, "cannot be opened");
                 Refusal::Blob(digest)
             })?;
-        let bytes = self.metered(limited(bytes, wanted.end - wanted.start), serving);
+        let bytes = limited(bytes, wanted.end - wanted.start);
+        let bytes = if serving.is_some() { self.while_it_comes(digest, bytes) } else { bytes };
+        let bytes = self.metered(bytes, serving);
         let bytes = match slot {
             Some(slot) => slot.hold(bytes),
             None => bytes,
@@ -107,6 +109,22 @@ impl PeerService {
                 () = self.participant.is_sent_away(digest) => Err(Refusal::NotAhead(*digest)),
             },
         }
+    }
+
+    /// What is here of a blob, and what comes as long as this node takes part in it: its followers do not
+    /// wait for what its runtime has given up.
+    fn while_it_comes(&self, digest: Digest, bytes: ByteStream) -> ByteStream {
+        let participant = Arc::clone(&self.participant);
+        let gone = Box::pin(async move { participant.is_sent_away(&digest).await });
+        let coming = stream::unfold(Some((bytes, gone)), |open| async {
+            let (mut bytes, mut gone) = open?;
+            tokio::select! {
+                biased;
+                next = bytes.next() => Some((next?, Some((bytes, gone)))),
+                () = &mut gone => Some((Err(io::Error::other("this node has given it up")), None)),
+            }
+        });
+        coming.boxed()
     }
 
     fn metered(&self, bytes: ByteStream, serving: Option<Serving>) -> ByteStream {

@@ -135,7 +135,9 @@ impl History {
         let advice = self.room.coordinator.progress(progress, self.room.now);
         let granted = self.room.coordinator.counters().leads > leads;
         if advice == Advice::Move {
-            assert!(matches!(progress.state, Stage::Following { .. }) && progress.have > 0);
+            assert!(matches!(progress.state, Stage::Following { .. }));
+            let parent = self.room.coordinator.parent_of(&blob(), &at(id));
+            assert!(progress.have > 0 || parent.is_none(), "it may be next in a queue");
             self.moving.insert(id);
         }
         if granted {

@@ -1,6 +1,6 @@
 //! Parents that break in mid-blob, and who is tried instead.
 
-use onepull_mirror::claim::{Stage, Verdict};
+use onepull_mirror::claim::{Advice, Stage, Verdict};
 
 use crate::support::{Room, at, blob, first, following};
 
@@ -52,6 +52,23 @@ fn the_children_of_a_dead_member_keep_their_place_and_ask_again() {
     assert_eq!(room.coordinator.parent_of(&blob(), &at(2)), None);
     assert_eq!(room.coordinator.parent_of(&blob(), &at(3)), Some(at(2)));
     assert_eq!(first(&room.get_again(2, 998, &[1])), Some(0));
+}
+
+#[test]
+fn who_waits_for_the_first_byte_of_a_dead_member_is_sent_elsewhere() {
+    let mut room = Room::new();
+    let parents: Vec<_> = (0..3).map(|number| first(&room.get(number))).collect();
+    assert_eq!(parents, [None, Some(0), Some(1)]);
+    // Node 1 is never heard, and dead after 3.5 s.
+    let advice = [1, 2, 3, 4, 5].map(|second| {
+        room.wait(1000);
+        room.says(0, 1000 * second, Stage::Leading);
+        room.says(2, 0, following(1))
+    });
+    let [stay, go] = [Advice::CarryOn, Advice::Move];
+    assert_eq!(advice, [stay, stay, stay, go, go], "as often as it takes");
+    assert_eq!(first(&room.get(2)), Some(0));
+    assert_eq!(room.says(2, 0, following(0)), stay);
 }
 
 #[test]
