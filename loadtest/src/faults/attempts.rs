@@ -37,6 +37,8 @@ pub struct Pull {
     pub hurt: bool,
     /// How long its attempts took together.
     pub seconds: f64,
+    /// How long the last of them took: all that counts where the fault may cost an attempt.
+    pub last_seconds: f64,
     /// How long it waited between them.
     pub waited_seconds: f64,
     /// How often it was tried.
@@ -59,6 +61,7 @@ pub(super) async fn pull(
         node: fleet.names().swap_remove(node),
         hurt: false,
         seconds: 0.0,
+        last_seconds: 0.0,
         waited_seconds: 0.0,
         attempts: 0,
         errors: Vec::new(),
@@ -80,6 +83,7 @@ pub(super) async fn pull(
             Ok(()) => pull.succeeded = true,
             Err(error) => pull.errors.push(error.chain()),
         }
+        pull.last_seconds = seconds(start.elapsed());
         pulling += start.elapsed();
     }
     (pull.seconds, pull.waited_seconds) = (seconds(pulling), seconds(waiting));
@@ -104,6 +108,7 @@ impl Pull {
             node,
             hurt: false,
             seconds: seconds(after),
+            last_seconds: seconds(after),
             waited_seconds: 0.0,
             attempts: 1,
             errors: vec![error],

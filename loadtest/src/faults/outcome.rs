@@ -20,7 +20,8 @@ pub struct FaultRun {
     pub egress_bytes: u64,
     /// The same as a multiple of the image.
     pub egress_images: f64,
-    /// The slowest of the nodes that were not struck, without its waits between attempts.
+    /// The slowest of the nodes that were not struck: its last attempt, as the one before, if any, is
+    /// what the fault may cost.
     pub last_unhurt_seconds: f64,
     /// The same as a multiple of the slowest in the undisturbed storms of this run.
     pub last_ratio: Option<f64>,
@@ -75,6 +76,7 @@ pub(crate) mod testing {
             node: format!("node-{number}"),
             hurt: number == 1,
             seconds,
+            last_seconds: seconds,
             waited_seconds: 0.0,
             attempts: 1,
             errors: Vec::new(),

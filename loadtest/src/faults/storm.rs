@@ -115,7 +115,7 @@ impl Storms<'_> {
         pulls: Vec<Pull>,
     ) -> FaultRun {
         let unhurt = pulls.iter().filter(|pull| !pull.hurt);
-        let last = unhurt.map(|pull| pull.seconds).fold(0.0, f64::max);
+        let last = unhurt.map(|pull| pull.last_seconds).fold(0.0, f64::max);
         let names = fleet.names();
         let mut run = FaultRun {
             fault,

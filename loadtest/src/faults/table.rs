@@ -27,8 +27,7 @@ pub fn render(runs: &[FaultRun]) -> String {
     text.push_str(
         "\nunhurt failed: failed attempts of nodes that were not struck. hurt tries: attempts of the \
          node that was.\nunfinished: the share of the image it lacked. last: of the others, without \
-         waits between attempts. calm: \
-         the last node of the undisturbed storm.\n",
+         an attempt that the fault may cost. calm: the last node of the undisturbed storm.\n",
     );
     for run in runs {
         if let Some(small) = &run.small {
