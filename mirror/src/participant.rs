@@ -31,10 +31,15 @@ pub(crate) use heartbeat::{Role, Serving};
 
 use heartbeat::Part;
 
-/// How long it counts whether a coordinator answered. Who did not is passed over: the next one takes
-/// its digests meanwhile, and knows them already, as participants tell both how far they are. Who did
-/// gets its time when it is asked again, however many others are silent.
-const HEARD: Duration = Duration::from_secs(5);
+/// How long it counts that a coordinator did not answer. It is passed over: the next one takes its digests
+/// meanwhile, and knows them already, as participants tell both how far they are. The peers have found
+/// out that it is dead by then.
+const HEARD: Duration = Duration::from_secs(30);
+
+/// How long a coordinator that has answered gets its time when it is asked again, however many others are
+/// silent; and how often one that is silent is told something, to see whether it is back. Claims do not wait
+/// for that.
+const LATELY: Duration = Duration::from_secs(5);
 
 /// Coordinators of which that is remembered.
 const HEARD_PEERS: usize = 256;
@@ -70,14 +75,20 @@ pub struct Participant {
     coordinator: Mutex<Coordinator>,
     client: PeerClient,
     patience: Patience,
-    /// Whether a coordinator answered when it was asked last.
-    heard: Recent<SocketAddr, bool>,
+    heard: Recent<SocketAddr, Heard>,
     /// When this node claimed first while it knew another.
     joined: OnceLock<Instant>,
     parts: Mutex<HashMap<Digest, Arc<Part>>>,
     metrics: Metrics,
     tasks: TaskTracker,
     running: CancellationToken,
+}
+
+/// Whether a coordinator answered when it was asked last.
+#[derive(Clone, Copy, Debug)]
+struct Heard {
+    answered: bool,
+    at: Instant,
 }
 
 // === impl Participant ===
@@ -153,7 +164,22 @@ impl Participant {
     }
 
     fn is_silent(&self, peer: &Peer, now: Instant) -> bool {
-        self.heard.get(&peer.endpoint, now) == Some(false)
+        self.heard.get(&peer.endpoint, now).is_some_and(|heard| !heard.answered)
+    }
+
+    /// The nodes to tell about a digest: its coordinators, and silent ones now and then.
+    fn listeners(&self, digest: &Digest, now: Instant) -> impl Iterator<Item = Peer> {
+        let closest = self.router.closest(digest).into_iter();
+        closest.filter(move |peer| !self.is_silent(peer, now) || !self.has_asked_lately(peer, now))
+    }
+
+    fn has_asked_lately(&self, peer: &Peer, now: Instant) -> bool {
+        self.heard.get(&peer.endpoint, now).is_some_and(|heard| now < heard.at + LATELY)
+    }
+
+    fn note_heard(&self, coordinator: SocketAddr, answered: bool) {
+        let at = Instant::now();
+        self.heard.insert(coordinator, Heard { answered, at }, at);
     }
 
     /// Whether this node knows no other.

@@ -56,10 +56,10 @@ impl Participant {
     /// How long to wait for a coordinator: briefly after a wait that was for nothing, unless this one
     /// has just answered and only has a lot to do.
     fn grant(&self, coordinator: &Peer, now: Instant) -> Grant {
-        match self.heard.get(&coordinator.endpoint, now) {
-            Some(true) => self.patience.full(now),
-            _ => self.patience.grant(now),
+        if !self.is_silent(coordinator, now) && self.has_asked_lately(coordinator, now) {
+            return self.patience.full(now);
         }
+        self.patience.grant(now)
     }
 
     /// Whether a blob arrives anywhere, as far as its coordinator knows: then its bytes are on their way
@@ -125,7 +125,7 @@ impl Participant {
         if let Err(error) = &answer {
             debug!(digest = %asked.claim.digest, coordinator = %to, error, "no answer to a claim");
         }
-        self.heard.insert(to, answer.is_ok(), Instant::now());
+        self.note_heard(to, answer.is_ok());
         answer.ok()
     }
 }

@@ -39,8 +39,10 @@ const IDLE: Duration = Duration::from_secs(10);
 const QUEUE: Duration = Duration::from_secs(300);
 
 /// How long a lead in mid-blob may stand still while other blobs arrive. Streams that share a full link
-/// share it unequally: one of three was seen to get 1 MiB in 3.5 s while the others got 20.
-const HELD_UP: Duration = Duration::from_secs(15);
+/// share it unequally: one of three was seen to get 1 MiB in 3.5 s while the others got 20. With
+/// [`crate::claim::timing::LAPSE`] after it another lead is found before the followers starve, at 10 s, and all
+/// go to the registry.
+const HELD_UP: Duration = Duration::from_secs(4);
 
 /// Followers that a node serves with one blob: one continues the pipeline, the other is there when a
 /// parent died or a zone has to be entered. More would share the uplink of each.
@@ -204,7 +206,7 @@ impl Participant {
             free_slots: SLOTS.saturating_sub(part.children.load(Ordering::Relaxed)),
         };
         debug!(%digest, have = progress.have, stage = ?state, "telling");
-        let coordinators = self.coordinators(digest).take(TOLD);
+        let coordinators = self.listeners(digest, Instant::now()).take(TOLD);
         let told = coordinators.map(|coordinator| self.tell_one(coordinator, &progress));
         let advice = join_all(told.collect::<Vec<_>>()).await;
         // The closest that answers knows all; the next may have heard of this node alone, from those
@@ -227,7 +229,7 @@ impl Participant {
         let answer = timeout(HEARTBEAT, post).await;
         // A refusal says neither that it is there for claims nor that it is not.
         if !matches!(answer, Ok(Err(_))) {
-            self.heard.insert(coordinator.endpoint, answer.is_ok(), Instant::now());
+            self.note_heard(coordinator.endpoint, answer.is_ok());
         }
         let Ok(Ok(body)) = answer else {
             debug!(coordinator = %coordinator.endpoint, "did not take the progress");
