@@ -46,7 +46,9 @@ pub struct Deadlines {
     /// than [`Deadlines::arrival`]: a parent that only waits itself is not given up.
     pub ahead: Duration,
     /// Between two pieces handed to the runtime, all searches and parents together. After that the
-    /// registry is faster.
+    /// registry is faster. Two seconds until a pause counts and 8 s of the coordinator's patience are
+    /// over before, with time for the lead that it names then: a storm whose followers give up
+    /// together costs the registry a copy for each of them.
     pub starved: Duration,
 }
 
@@ -65,7 +67,7 @@ impl Default for Deadlines {
             crowded: Duration::from_millis(700),
             first_byte: Duration::from_millis(9500),
             ahead: Duration::from_secs(8),
-            starved: Duration::from_secs(10),
+            starved: Duration::from_secs(15),
         }
     }
 }

@@ -30,7 +30,7 @@ use crate::{
 };
 
 /// A storm in which nobody is done after this, and four times the undisturbed one, hangs. The
-/// longest single wait by design is 10 s, and some may follow each other.
+/// longest single wait by design is 15 s, and some may follow each other.
 const HANGS: Duration = Duration::from_secs(60);
 
 /// What all storms of a load test share.

@@ -22,7 +22,7 @@ use tokio::{
 
 /// A mirror that answers later than that has hung; its own deadline is 9.5 s.
 const HUNG: Duration = Duration::from_secs(15);
-/// Between two requests: a node that misses says once a second, for ten seconds, that nothing came
+/// Between two requests: a node that misses says once a second, for a while, that nothing came
 /// to it, and a network that is full of that would not be idle.
 const PAUSE: Duration = Duration::from_millis(50);
 

@@ -31,8 +31,8 @@ use crate::{
 
 /// A node to which nothing came for this long is no participant. Its pull failed, or waits for a
 /// download slot, and will claim again when it has one; or the blob is complete and nobody follows
-/// it any more, and whoever comes now finds it announced.
-const IDLE: Duration = Duration::from_secs(10);
+/// it any more, and whoever comes now finds it announced. Longer than a stream may stand still.
+const IDLE: Duration = Duration::from_secs(16);
 
 /// How long a lead may stand in its runtime's queue while other blobs arrive: long enough for 30 GB of
 /// layers before it at 1 Gbit/s, and a pull that was given up does not hold a blob for ever.
@@ -40,7 +40,7 @@ const QUEUE: Duration = Duration::from_secs(300);
 
 /// How long a lead in mid-blob may stand still while other blobs arrive. Streams that share a full link
 /// share it unequally: one of three was seen to get 1 MiB in 3.5 s while the others got 20. With
-/// [`crate::claim::timing::LAPSE`] after it another lead is found before the followers starve, at 10 s, and all
+/// [`crate::claim::timing::LAPSE`] after it another lead is found before the followers starve and all
 /// go to the registry.
 const HELD_UP: Duration = Duration::from_secs(4);
 

@@ -25,7 +25,7 @@ const LATENCY: [Duration; 2] = [Duration::from_millis(1), Duration::from_millis(
 /// partition holds them back, and they come all at once when it ends.
 const WINDOW: usize = 4096;
 
-/// Steps in which a story must get where it wants to be: a minute. Ten seconds without a byte, the
+/// Steps in which a story must get where it wants to be: a minute. Fifteen seconds without a byte, the
 /// worst that may happen to a pull, twice over, and the whole image from the registry after that.
 const STEPS: u32 = 60_000;
 
