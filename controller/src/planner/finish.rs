@@ -1,0 +1,93 @@
+//! The end of a plan: who may go, what is complete, and what need not be remembered.
+
+use std::collections::{BTreeMap, BTreeSet, HashSet};
+
+use super::{
+    Board, CacheId, Digest, Event, Happening, ImageRef, NodeName, NodePlan, Resolution, Rollup,
+    SeedPlan, board::Standing,
+};
+
+/// Lets caches go that are being deleted: no node holds anything for them, and what was to be removed is
+/// gone from every node that can be asked.
+pub(super) fn let_go(
+    board: &Board<'_>,
+    nodes: &BTreeMap<NodeName, NodePlan>,
+    caches: &mut BTreeMap<CacheId, Rollup>,
+) {
+    if !board.caches.iter().any(|cache| cache.deleting) {
+        return;
+    }
+    let holds = nodes.values().flat_map(|node| &node.holds);
+    let holding: HashSet<&CacheId> = holds.flat_map(|hold| hold.caches.iter()).collect();
+    let available = board.nodes.iter().filter(|node| node.is_available());
+    let removals = available.flat_map(|node| &nodes[&node.name].removals);
+    let removing: HashSet<&Digest> = removals.map(|removal| &removal.digest).collect();
+    for cache in board.caches.iter().filter(|cache| cache.deleting) {
+        let removes = |resolution: &Resolution| match resolution {
+            Resolution::Resolved(resolved) => removing.contains(&resolved.digest),
+            Resolution::Failed(_) => false,
+        };
+        let busy = holding.contains(&cache.id) || cache.resolutions.values().any(removes);
+        if let Some(rollup) = caches.get_mut(&cache.id) {
+            rollup.released = !busy;
+        }
+    }
+}
+
+/// Tells once that all available nodes hold what a cache names, as it stands now.
+pub(super) fn tell_complete(
+    board: &mut Board<'_>,
+    caches: &BTreeMap<CacheId, Rollup>,
+) -> Vec<Event> {
+    let mut told = std::mem::take(&mut board.history.complete);
+    let mut events = Vec::new();
+    for (id, rollup) in caches {
+        let before = told.remove(id);
+        if rollup.nodes.warm == 0 || rollup.nodes.warm < rollup.nodes.available() {
+            board.history.complete.extend(before.map(|known| (id.clone(), known)));
+            continue;
+        }
+        let now = contents(rollup);
+        if before.as_ref() != Some(&now) {
+            let what = Happening::RolloutComplete { nodes: rollup.nodes.warm };
+            events.push(Event { caches: vec![id.clone()], what });
+        }
+        board.history.complete.insert(id.clone(), now);
+    }
+    events
+}
+
+fn contents(rollup: &Rollup) -> BTreeSet<(ImageRef, Digest)> {
+    let known = |image: &super::ImageRollup| Some((image.image.clone(), image.digest.clone()?));
+    rollup.images.iter().filter_map(known).collect()
+}
+
+/// Forgets nodes that are gone and what has come to a good end.
+pub(super) fn forget(board: &mut Board<'_>) {
+    let unanswered = std::mem::take(&mut board.history.unanswered);
+    let names: HashSet<&NodeName> = board.nodes.iter().map(|node| &node.name).collect();
+    board.history.unanswered =
+        unanswered.into_iter().filter(|(node, _)| names.contains(node)).collect();
+    if board.history.setbacks.is_empty() {
+        return;
+    }
+    let lacking = board.items.iter().filter(|item| item.standing != Standing::Warm);
+    let lacking: HashSet<(&NodeName, &Digest)> = lacking
+        .map(|item| (&board.nodes[item.node].name, board.groups[item.group].digest))
+        .collect();
+    let setbacks = std::mem::take(&mut board.history.setbacks).into_iter();
+    board.history.setbacks =
+        setbacks.filter(|((node, digest), _)| lacking.contains(&(node, digest))).collect();
+}
+
+/// Who pulls what.
+pub(super) fn seeds(board: &Board<'_>) -> Vec<SeedPlan> {
+    let seed = |group: &super::board::Group<'_>| SeedPlan {
+        image: group.name.clone(),
+        digest: group.digest.clone(),
+        platform: group.platform.clone(),
+        node: group.seed.map(|seed| board.node_of(seed).name.clone()),
+        stage: group.stage,
+    };
+    board.groups.iter().map(seed).collect()
+}

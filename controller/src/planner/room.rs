@@ -1,0 +1,136 @@
+//! Whether an image fits: the node's disk and budget, and what the operator allows.
+//!
+//! What a node was told already keeps its place. The rest is let in one after the other in the order in
+//! which it is wanted, also where it waits for something else then: so an older cache's image is not
+//! kept out for good by smaller ones of younger caches.
+
+use super::{
+    Board, Content, Disk, Limits, Node, Reason,
+    board::{Item, Standing, Stray},
+    limits::Usage,
+    reason::Namespace,
+    standing::has_it,
+};
+
+/// Refuses what does not fit.
+pub(super) fn refuse(board: &mut Board<'_>) {
+    let limits = board.limits;
+    let mut strays = board.strays.iter().peekable();
+    for node in 0..board.nodes.len() {
+        let mut room = Room::of(board.nodes[node], limits);
+        while let Some(stray) = strays.next_if(|stray| stray.node == node) {
+            room.hold(disk_of(board, stray), 0, &mut std::iter::empty());
+        }
+        let items = board.items_of[node].clone();
+        for item in items.clone().filter(|item| board.items[*item].told.is_some()) {
+            let (disk, missing) = sizes(board, item);
+            room.hold(disk, missing, &mut namespaces(board, item));
+        }
+        for item in items {
+            if board.items[item].standing != Standing::Free {
+                continue;
+            }
+            let (disk, missing) = sizes(board, item);
+            let refusal = room.refuses(disk, missing, &mut namespaces(board, item));
+            match refusal {
+                Some(reason) => board.items[item].standing = Standing::Waits(reason),
+                None => room.hold(disk, missing, &mut namespaces(board, item)),
+            }
+        }
+    }
+}
+
+/// What a stray takes on the disk. Who resolved its name is not asked any more.
+fn disk_of(board: &Board<'_>, stray: &Stray<'_>) -> u64 {
+    match stray.group {
+        Some(group) => board.groups[group].content.disk,
+        None => stray.report.map_or(0, |report| Content::usual_disk(report.bytes)),
+    }
+}
+
+/// What an item takes on the disk, and how much of that is still to come.
+fn sizes(board: &Board<'_>, index: usize) -> (u64, u64) {
+    let item: &Item<'_> = &board.items[index];
+    let disk = board.group_of(index).content.disk;
+    let here = item.report.map_or(0, |report| report.bytes);
+    (disk, if has_it(item) { 0 } else { disk.saturating_sub(here) })
+}
+
+fn namespaces<'b>(board: &'b Board<'_>, item: usize) -> impl Iterator<Item = &'b Namespace> {
+    board.caches_of(item).map(move |cache| &board.caches[cache].id.namespace)
+}
+
+/// What is left on one node.
+struct Room {
+    limits: Limits,
+    disk: Option<Disk>,
+    all: Usage,
+    namespaces: Vec<(Namespace, Usage)>,
+}
+
+// === impl Room ===
+
+impl Room {
+    fn of(node: &Node, limits: Limits) -> Self {
+        Self { limits, disk: node.disk, all: Usage::default(), namespaces: Vec::new() }
+    }
+
+    /// Takes `disk` bytes, of which `missing` are still to come.
+    fn hold(&mut self, disk: u64, missing: u64, namespaces: &mut dyn Iterator<Item = &Namespace>) {
+        self.all.add(disk);
+        if let Some(left) = &mut self.disk {
+            left.free = left.free.saturating_sub(missing);
+            left.budget = left.budget.saturating_sub(disk);
+        }
+        for namespace in namespaces {
+            match self.namespaces.iter_mut().find(|(known, _)| known == namespace) {
+                Some((_, usage)) => usage.add(disk),
+                None => {
+                    let mut usage = Usage::default();
+                    usage.add(disk);
+                    self.namespaces.push((namespace.clone(), usage));
+                }
+            }
+        }
+    }
+
+    fn refuses(
+        &self,
+        disk: u64,
+        missing: u64,
+        namespaces: &mut dyn Iterator<Item = &Namespace>,
+    ) -> Option<Reason> {
+        if !self.limits.node.admits(self.all, disk) {
+            return Some(Reason::LimitReached { namespace: None });
+        }
+        if let Some(namespace) = self.full(disk, namespaces) {
+            return Some(Reason::LimitReached { namespace: Some(namespace) });
+        }
+        let left = self.disk?;
+        let over = |needs, left| Reason::OverDiskBudget { needs, left };
+        if disk > left.budget {
+            return Some(over(disk, left.budget));
+        }
+        (missing > left.free).then(|| over(missing, left.free))
+    }
+
+    /// The first namespace, when none of them may have more.
+    fn full(
+        &self,
+        disk: u64,
+        namespaces: &mut dyn Iterator<Item = &Namespace>,
+    ) -> Option<Namespace> {
+        let used = |namespace| {
+            let known = self.namespaces.iter().find(|(known, _)| known == namespace);
+            known.map_or(Usage::default(), |(_, usage)| *usage)
+        };
+        let mut full = None;
+        for namespace in namespaces {
+            if self.limits.namespace.admits(used(namespace), disk) {
+                return None;
+            }
+            full.get_or_insert(namespace.clone());
+        }
+        full
+    }
+}

@@ -1,0 +1,73 @@
+//! Who is the seed, and who could be.
+
+use std::cmp::Reverse;
+
+use crate::planner::{
+    Board, NodeName, Parting, Reason, Source, board::Standing, history::SeedRecord,
+    release::has_turn, standing::has_it,
+};
+
+/// The node that was told to pull from the registry. If two were, by a controller that died between
+/// two writes, the one that gets on, or has more of it.
+pub(super) fn current(board: &Board<'_>, group: usize) -> Option<usize> {
+    let told = |index: &&usize| {
+        let item = &board.items[**index];
+        item.is_placed() && item.told.is_some_and(|told| told.source == Source::Upstream)
+    };
+    let rank = |index: &&usize| {
+        let item = &board.items[**index];
+        let fails = matches!(item.standing, Standing::Failing(_)) || !board.nodes[item.node].ready;
+        (fails, Reverse(bytes(board, **index)), **index)
+    };
+    board.groups[group].items.iter().filter(told).min_by_key(rank).copied()
+}
+
+/// The best of them: who failed least often; who has most of it already, so that little is sent twice;
+/// else the ready node with the most free disk.
+pub(super) fn best(
+    board: &Board<'_>,
+    group: usize,
+    among: &[usize],
+    record: &SeedRecord,
+) -> Option<usize> {
+    let seed = board.groups[group].seed;
+    let rank = |index: &&usize| {
+        let node = board.node_of(**index);
+        let fails = matches!(board.items[**index].standing, Standing::Failing(_));
+        let free = node.disk.map_or(0, |disk| disk.free);
+        let trust = (record.failures_of(&node.name), fails, !node.schedulable);
+        (trust, Reverse(bytes(board, **index)), Reverse(free), **index)
+    };
+    let candidates = among.iter().filter(|item| Some(**item) == seed || could_be(board, **item));
+    // A seed that holds the image and is out of reach is none.
+    let lacks_it = |item: &&usize| board.items[**item].standing != Standing::Warm;
+    candidates.filter(lacks_it).min_by_key(rank).copied()
+}
+
+fn could_be(board: &Board<'_>, index: usize) -> bool {
+    match &board.items[index].standing {
+        Standing::UnderWay => true,
+        Standing::Failing(reason) => {
+            !matches!(reason, Reason::NodeNotReady | Reason::WaitingForAgent)
+        }
+        Standing::Free => !has_it(&board.items[index]) && has_turn(board, index),
+        _ => false,
+    }
+}
+
+fn bytes(board: &Board<'_>, item: usize) -> u64 {
+    board.items[item].report.map_or(0, |report| report.bytes)
+}
+
+/// Why the last seed is the seed no longer, though nobody took its place.
+pub(super) fn parting(board: &Board<'_>, group: usize, node: &NodeName) -> Parting {
+    let items = board.groups[group].items.iter();
+    let item = items.copied().find(|item| &board.node_of(*item).name == node);
+    match item.map(|item| &board.items[item].standing) {
+        Some(Standing::Waits(Reason::WaitingForRetry { because, .. })) => {
+            Parting::Failed((**because).clone())
+        }
+        _ if board.groups[group].held => Parting::OutOfReach,
+        _ => Parting::Gone,
+    }
+}

@@ -1,0 +1,150 @@
+//! How each item stands before anything is decided: what the node was told, what it answered, and what
+//! of its own speaks against telling it.
+
+use jiff::{SignedDuration, Timestamp};
+
+use super::{
+    Board, Node, Reason, Report, State, Trouble, TroubleKind,
+    board::{Item, Standing},
+    history::Unanswered,
+};
+use crate::window::Gate;
+
+/// How long an agent may take to answer what it was told: it answers within a second, and a
+/// DaemonSet's update replaces it within a minute.
+const ANSWER: SignedDuration = SignedDuration::from_secs(90);
+
+/// How long an image may go without progress, however small it is: unpacking is slow on a busy disk.
+const PATIENCE: SignedDuration = SignedDuration::from_mins(3);
+
+/// Bytes per second below which a download counts as stalled. Agents tell of progress at each quarter,
+/// and tell themselves when nothing comes; this is for those that died without a word. A megabyte per
+/// second is slower than any link that somebody would warm a node by.
+const SLOWEST: u64 = 1 << 20;
+
+/// A century, in seconds: what is waited for when a size is nonsense.
+const LONG: i64 = 100 * 365 * 24 * 3600;
+
+/// Looks at all items.
+pub(super) fn assess(board: &mut Board<'_>) {
+    for node in 0..board.nodes.len() {
+        let silent = is_silent(board, node);
+        for item in board.items_of[node].clone() {
+            let standing = look_at(board, item, silent);
+            board.items[item].standing = standing;
+        }
+    }
+}
+
+fn look_at(board: &mut Board<'_>, index: usize, silent: bool) -> Standing {
+    let node = board.node_of(index);
+    let item = &board.items[index];
+    match (item.told, item.answer()) {
+        (Some(_), Some(report)) if report.state == State::Warm => Standing::Warm,
+        (Some(_), _) if !node.ready => Standing::Failing(Reason::NodeNotReady),
+        (Some(_), None) if silent => Standing::Failing(Reason::WaitingForAgent),
+        (Some(_), None) => Standing::UnderWay,
+        (Some(_), Some(report)) => {
+            let (standing, stalls) =
+                progress(report, board.group_of(index).content.bytes, board.now);
+            stalls.into_iter().for_each(|time| board.alarm.set(time));
+            standing
+        }
+        (None, _) => untold(board, index, node),
+    }
+}
+
+/// Whether it gets on, and when it will have stalled if nothing more is heard.
+fn progress(report: &Report, bytes: u64, now: Timestamp) -> (Standing, Option<Timestamp>) {
+    let stalls = report.since + PATIENCE + slowest(bytes / 4);
+    match report.state {
+        State::Failed => (Standing::Failing(Reason::Failed(trouble(report))), None),
+        State::Waiting | State::Warming if stalls <= now => {
+            let message = format!("nothing has come since {:.0}", report.since);
+            let stalled = Trouble::new(TroubleKind::PullStalled, &message);
+            (Standing::Failing(Reason::Failed(stalled)), None)
+        }
+        State::Waiting | State::Warming => (Standing::UnderWay, Some(stalls)),
+        _ => (Standing::UnderWay, None),
+    }
+}
+
+fn slowest(bytes: u64) -> SignedDuration {
+    SignedDuration::from_secs(i64::try_from(bytes / SLOWEST).unwrap_or(LONG))
+}
+
+fn trouble(report: &Report) -> Trouble {
+    let unknown =
+        || Trouble::new(TroubleKind::Unknown, "the node's agent does not say what is wrong");
+    report.trouble.clone().unwrap_or_else(unknown)
+}
+
+fn untold(board: &mut Board<'_>, item: usize, node: &Node) -> Standing {
+    if !node.ready {
+        return Standing::Waits(Reason::NodeNotReady);
+    }
+    if node.disk.is_none() {
+        return Standing::Waits(Reason::NoAgent);
+    }
+    if let Some(reason) = set_back(board, item, node) {
+        return Standing::Waits(reason);
+    }
+    match closed(board, item) {
+        Some(reason) if !has_it(&board.items[item]) => Standing::Waits(reason),
+        _ => Standing::Free,
+    }
+}
+
+/// What the node has already costs nothing: it is only told of it.
+pub(super) fn has_it(item: &Item<'_>) -> bool {
+    item.report.is_some_and(|report| report.state == State::Warm)
+}
+
+fn set_back(board: &mut Board<'_>, item: usize, node: &Node) -> Option<Reason> {
+    if board.history.setbacks.is_empty() {
+        return None;
+    }
+    let key = (node.name.clone(), board.group_of(item).digest.clone());
+    let setback = board.history.setbacks.get(&key).filter(|setback| setback.retry > board.now)?;
+    let (after, because) = (setback.retry, Box::new(setback.reason.clone()));
+    board.alarm.set(after);
+    Some(Reason::WaitingForRetry { after, because })
+}
+
+/// When no cache that wants it has an open window: when the first one opens.
+fn closed(board: &mut Board<'_>, item: usize) -> Option<Reason> {
+    let mut first: Option<Timestamp> = None;
+    for cache in board.caches_of(item) {
+        match board.caches[cache].gate {
+            Gate::Open { .. } => return None,
+            Gate::Closed { opens: None } => {}
+            Gate::Closed { opens: Some(opens) } => {
+                first = Some(first.map_or(opens, |earlier| earlier.min(opens)));
+            }
+        }
+    }
+    first.into_iter().for_each(|opens| board.alarm.set(opens));
+    Some(Reason::WaitingForWindow { opens: first })
+}
+
+/// Whether the node's agent has left the first thing that it was told unanswered for too long.
+fn is_silent(board: &mut Board<'_>, index: usize) -> bool {
+    let node = board.nodes[index];
+    let mut items = board.items[board.items_of[index].clone()].iter();
+    let first = items.find(|item| item.told.is_some() && item.answer().is_none());
+    let Some(told) = first.and_then(|item| item.told).filter(|_| node.is_available()) else {
+        board.history.unanswered.remove(&node.name);
+        return false;
+    };
+    let (digest, generation) = (told.digest.clone(), told.generation);
+    let known = board.history.unanswered.get(&node.name);
+    let known = known.filter(|known| known.digest == digest && known.generation == generation);
+    let since = known.map_or(board.now, |known| known.since);
+    let unanswered = Unanswered { digest, generation, since };
+    board.history.unanswered.insert(node.name.clone(), unanswered);
+    let silent = since + ANSWER <= board.now;
+    if !silent {
+        board.alarm.set(since + ANSWER);
+    }
+    silent
+}
