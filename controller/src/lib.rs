@@ -1,8 +1,9 @@
 //! The controller of onepull: which node brings in which image, from where, and when.
 //!
 //! [`planner`] decides, and does nothing else: values in, a plan out, with the time as an argument.
-//! [`window`] says when nodes may begin to pull. Neither knows Kubernetes; whoever carries plans out
-//! turns objects into these values and plans into objects.
+//! [`window`] says when nodes may begin to pull. Neither knows Kubernetes; [`convert`] turns objects into
+//! these values and plans into objects.
 
+pub mod convert;
 pub mod planner;
 pub mod window;

@@ -26,7 +26,7 @@ pub enum ConditionReason {
     NoNodesSelected,
     /// Not ready: nodes still lack images, and it goes on.
     RolloutInProgress,
-    /// Not ready: nodes still lack images, and it cannot go on.
+    /// Not ready, and not progressing: nodes still lack images, and it cannot go on.
     RolloutBlocked,
 
     /// Progressing: tags are being resolved to digests.
@@ -35,7 +35,7 @@ pub enum ConditionReason {
     Seeding,
     /// Progressing: nodes get the images from each other.
     RollingOut,
-    /// Progressing: images that nobody wants any more are being removed.
+    /// Progressing, and not ready: the cache is being deleted, and its images are let go or removed.
     Removing,
     /// Not progressing: everything is where it belongs.
     RolloutComplete,
@@ -54,6 +54,8 @@ pub enum ConditionReason {
     RegistryUnreachable,
     /// Degraded: the registry asks to wait.
     RateLimited,
+    /// Degraded: what the registry says of an image makes no sense.
+    ResolutionFailed,
     /// Degraded: another cache means a different digest by the same tag, and has had it longer.
     TagConflict,
     /// Degraded: images do not fit into what nodes may hold.

@@ -1,0 +1,81 @@
+use proptest::prelude::*;
+use serde_json::json;
+
+use super::*;
+use crate::planner::Digest;
+
+fn hex() -> impl Strategy<Value = String> {
+    "[0-9a-f]{64}".prop_map(|hex| format!("sha256:{hex}"))
+}
+
+fn refs() -> impl Strategy<Value = Vec<ImageRef>> {
+    let name = "[a-z]{1,8}\\.example(:[0-9]{2,5})?(/[a-z0-9]{1,9}){1,3}(:[a-zA-Z0-9]{1,9}|@sha256:[0-9a-f]{64})";
+    prop::collection::vec(name.prop_map(|name| name.as_str().into()), 1..4)
+}
+
+fn a_hold() -> impl Strategy<Value = Hold> {
+    let id =
+        ("[a-z0-9]{1,9}", "[a-z0-9.-]{1,9}").prop_map(|(space, name)| CacheId::new(&space, &name));
+    let caches = prop::collection::vec(id, 0..4);
+    (hex(), refs(), any::<bool>(), 0..=i64::MAX as u64, caches).prop_map(
+        |(digest, refs, upstream, generation, caches)| Hold {
+            digest: digest.as_str().into(),
+            refs: refs.into(),
+            source: if upstream { Source::Upstream } else { Source::Peers },
+            generation,
+            caches: caches.into(),
+        },
+    )
+}
+
+fn a_removal() -> impl Strategy<Value = Removal> {
+    (hex(), refs()).prop_map(|(digest, refs)| Removal { digest: digest.as_str().into(), refs })
+}
+
+fn node() -> Node {
+    let object = json!({ "metadata": { "name": "gpu-1", "labels": { ZONE: "eu-1a" } } });
+    let object = serde_json::from_value(object).unwrap();
+    super::super::node(&object, None, Default::default(), jiff::Timestamp::UNIX_EPOCH)
+}
+
+#[test]
+fn a_plan_is_written_as_the_agent_reads_it() {
+    let hold = Hold {
+        digest: Digest::from("sha256:aa"),
+        refs: ["r.example/app:v1".into()].into(),
+        source: Source::Upstream,
+        generation: 2,
+        caches: [CacheId::new("team", "llm")].into(),
+    };
+    let removal = Removal { digest: "sha256:bb".into(), refs: vec!["r.example/app:v0".into()] };
+    let plan = NodePlan { holds: vec![hold], removals: vec![removal], lacks: Vec::new() };
+    let written = json!({
+        "zone": "eu-1a",
+        "images": [{
+            "refs": ["r.example/app:v1"], "digest": "sha256:aa", "source": "Upstream",
+            "generation": 2, "caches": ["team/llm"],
+        }],
+        "remove": [{ "refs": ["r.example/app:v0"], "digest": "sha256:bb" }],
+    });
+    assert_eq!(serde_json::to_value(spec(&node(), &plan)).unwrap(), written);
+}
+
+#[test]
+fn an_image_without_a_digest_is_as_if_the_node_had_been_told_nothing() {
+    let open = json!({ "images": [{ "refs": ["r.example/app:v1"], "source": "Upstream" }] });
+    assert_eq!(holds(&serde_json::from_value(open).unwrap()), []);
+}
+
+proptest! {
+    #[test]
+    fn what_a_node_is_told_comes_back_as_it_was_planned(
+        holds in prop::collection::vec(a_hold(), 0..6),
+        removals in prop::collection::vec(a_removal(), 0..6),
+    ) {
+        let plan = NodePlan { holds, removals, lacks: Vec::new() };
+        let stored = serde_json::to_string(&spec(&node(), &plan)).unwrap();
+        let read = serde_json::from_str(&stored).unwrap();
+        prop_assert_eq!(super::holds(&read), plan.holds);
+        prop_assert_eq!(super::removals(&read), plan.removals);
+    }
+}
