@@ -71,7 +71,7 @@ impl Cluster {
         let image = Layout::generate(&folder.path().join("image"), &spec).unwrap();
         let lab = Lab::new().unwrap();
         let origin = lab.node("registry", Shape::OPEN).unwrap();
-        let options = registry::Options { host: Some(&origin), port, storage: None };
+        let options = registry::Options { host: Some(&origin), port, ..Default::default() };
         let registry = Registry::start(options).await.unwrap();
         registry.push(&image, "team/app", "v1").await.unwrap();
         Self { lab, registry, origin, image, folder }

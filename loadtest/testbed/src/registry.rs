@@ -1,6 +1,7 @@
 //! A real registry: Debian's docker-registry (distribution 2.8), filled by skopeo.
 
 mod access;
+mod auth;
 
 use std::{
     fs,
@@ -20,6 +21,7 @@ use crate::{
 };
 
 pub use access::Access;
+pub use auth::{Auth, PASSWORD, USER};
 
 /// It listens within 100 ms on an idle machine.
 const READY_LIMIT: Duration = Duration::from_secs(30);
@@ -40,13 +42,16 @@ pub struct Options<'a> {
     pub port: Option<u16>,
     /// Where to keep the blobs, so that the next run finds them; without it they go at the end.
     pub storage: Option<PathBuf>,
+    /// Who may push and pull.
+    pub auth: Auth,
 }
 
-/// A running registry, plain HTTP, without authentication.
+/// A running registry, plain HTTP.
 #[derive(Debug)]
 pub struct Registry {
     address: SocketAddr,
     namespace: Option<String>,
+    auth: Auth,
     process: Process,
     folder: TempDir,
 }
@@ -68,12 +73,13 @@ impl Registry {
         let storage = options.storage.unwrap_or_else(|| folder.path().join("storage"));
         fs::create_dir_all(&storage)?;
         let config = folder.path().join("config.yml");
-        fs::write(&config, render(address, &storage))?;
+        let auth = options.auth.render(folder.path())?;
+        fs::write(&config, render(address, &storage) + &auth)?;
         let namespace = options.host.map(|host| host.namespace().to_owned());
         let mut command = command_in(namespace.as_deref(), program);
         command.arg("serve").arg(&config);
         let process = Process::spawn(command, folder.path().join("registry.log"))?;
-        let mut registry = Self { address, namespace, process, folder };
+        let mut registry = Self { address, namespace, auth: options.auth, process, folder };
         registry.wait_until_ready(options.host).await?;
         Ok(registry)
     }
@@ -143,7 +149,11 @@ impl Registry {
         let source = layout.single_image_view(view.path())?;
         let mut skopeo = command_in(self.namespace.as_deref(), "skopeo");
         skopeo.args(["--insecure-policy", "copy", "--quiet", "--preserve-digests"]);
-        skopeo.args(["--dest-tls-verify=false", "--dest-no-creds"]);
+        skopeo.arg("--dest-tls-verify=false");
+        match self.auth {
+            Auth::Open => skopeo.arg("--dest-no-creds"),
+            _ => skopeo.arg("--dest-creds").arg(format!("{USER}:{PASSWORD}")),
+        };
         skopeo.arg(source).arg(format!("docker://{}/{repository}:{tag}", self.address));
         tokio::task::spawn_blocking(move || run(&mut skopeo)).await??;
         Ok(())

@@ -107,7 +107,7 @@ async fn podman_in_a_host_pulls_from_the_registry_when_its_mirror_is_not_there()
     let layout = image(folder.path(), Compression::Gzip);
     let lab = Lab::new().unwrap();
     let origin = lab.node("registry", Shape::OPEN).unwrap();
-    let options = registry::Options { host: Some(&origin), port: Some(80), storage: None };
+    let options = registry::Options { host: Some(&origin), port: Some(80), ..Default::default() };
     let registry = Registry::start(options).await.unwrap();
     registry.push(&layout, "team/app", "v1").await.unwrap();
     let node = lab.node("node", Shape::OPEN).unwrap();
