@@ -59,9 +59,21 @@ impl Credentials {
             let credential = Credential { secret: secret.to_owned(), login };
             self.sorted.push((Pattern::new(&registry), credential));
         }
-        // Stable, so logins for one name stay in the order of the secrets.
-        self.sorted.sort_by(|(a, _), (b, _)| b.key().cmp(a.key()));
+        self.sort();
         Ok(())
+    }
+
+    /// Adds a login that did not come by a pull secret, for example from a credential plugin;
+    /// `registry` may have wildcards and a path, as a plugin's answer may.
+    pub fn add_login(&mut self, source: &str, registry: &str, login: Login) {
+        let credential = Credential { secret: source.to_owned(), login };
+        self.sorted.push((Pattern::new(registry), credential));
+        self.sort();
+    }
+
+    /// Stable, so logins for one name stay in the order of the secrets.
+    fn sort(&mut self) {
+        self.sorted.sort_by(|(a, _), (b, _)| b.key().cmp(a.key()));
     }
 
     /// The logins to try for an image, in this order; none means to ask as nobody.

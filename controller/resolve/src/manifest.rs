@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use bytes::Bytes;
 use http::{HeaderMap, header::CONTENT_TYPE};
-use oci_spec::image::{Digest, ImageConfiguration, ImageIndex, ImageManifest};
+use oci_spec::image::{Digest, ImageIndex, ImageManifest};
 use serde::{Deserialize, de::IgnoredAny};
 use sha2::{Digest as _, Sha256};
 
@@ -13,8 +13,8 @@ use crate::{Platform, Problem};
 /// As containerd has it: no runtime takes a larger one.
 pub(crate) const LARGEST: usize = 4 << 20;
 
-/// Asked for in this order. Schema 1 is named, as registries then say what they have in place of
-/// "not found", or convert what they have into it: it is refused in words.
+/// Asked for in this order. Anything else is taken too, so that it can be refused in words where
+/// a registry would say "not found".
 pub(crate) const ACCEPT: &str = "application/vnd.oci.image.index.v1+json, \
     application/vnd.docker.distribution.manifest.list.v2+json, \
     application/vnd.oci.image.manifest.v1+json, \
@@ -44,6 +44,14 @@ struct Outline {
     layers: Option<IgnoredAny>,
     config: Option<IgnoredAny>,
     fs_layers: Option<IgnoredAny>,
+}
+
+/// As much of a configuration as says what it is for.
+#[derive(Deserialize)]
+struct Configuration {
+    os: String,
+    architecture: String,
+    variant: Option<String>,
 }
 
 // === impl Document ===
@@ -88,9 +96,8 @@ fn image(body: &[u8]) -> Result<ImageManifest, Problem> {
 
 /// For which platform a configuration is: it counts where no index says so.
 pub(crate) fn platform(config: &[u8]) -> Result<Platform, Problem> {
-    let config: ImageConfiguration = read(config, "image configuration")?;
-    let (os, architecture) = (config.os().to_string(), config.architecture().to_string());
-    Ok(Platform::new(&os, &architecture, config.variant().as_deref()))
+    let Configuration { os, architecture, variant } = read(config, "image configuration")?;
+    Ok(Platform::new(&os, &architecture, variant.as_deref()))
 }
 
 fn read<'a, T: Deserialize<'a>>(body: &'a [u8], kind: &str) -> Result<T, Problem> {
@@ -111,6 +118,9 @@ pub(crate) fn verify(
     body: &Bytes,
 ) -> Result<Digest, Problem> {
     let found = sha256(body);
+    if let Some(other) = expected.filter(|expected| !expected.starts_with("sha256:")) {
+        return Err(Problem::NotAnImage(format!("it is named by the digest {}", quoted(other))));
+    }
     let said = headers.get("docker-content-digest").and_then(|value| value.to_str().ok());
     let said = said.filter(|said| said.starts_with("sha256:"));
     match expected.into_iter().chain(said).find(|expected| *expected != found) {

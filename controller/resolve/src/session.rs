@@ -88,6 +88,10 @@ impl<'a> Session<'a> {
         match answer.status {
             StatusCode::OK => Ok(answer),
             StatusCode::NOT_FOUND => Err(Problem::NotFound),
+            // It does not know who asks: the credential stayed with the registry.
+            status if !answer.is_first_hand && status.is_client_error() => {
+                Err(Problem::Failing { status: status.as_u16() })
+            }
             _ => Err(self.refusal(&answer)),
         }
     }

@@ -82,10 +82,9 @@ impl Transport {
     /// Whether something secret may be sent there.
     pub(crate) fn is_safe(&self, url: &Url) -> bool {
         let host = url.host_str().unwrap_or_default();
-        let named = match url.port() {
-            Some(port) => self.plain_http.contains(&format!("{host}:{port}")),
-            None => self.plain_http.contains(host),
-        };
+        let port = url.port_or_known_default().unwrap_or_default();
+        let named = self.plain_http.contains(&format!("{host}:{port}"))
+            || url.port().is_none() && self.plain_http.contains(host);
         url.scheme() == "https" || url.scheme() == "http" && named
     }
 

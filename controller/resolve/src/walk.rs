@@ -24,6 +24,14 @@ struct Entry {
     platform: Option<Platform>,
 }
 
+/// What became of the entries that were looked at.
+#[derive(Default)]
+struct Found {
+    images: Vec<PlatformImage>,
+    /// Named by the index and not there: copies of images often leave platforms out.
+    absent: Vec<Digest>,
+}
+
 /// A document of the registry, verified.
 struct Fetched {
     digest: Digest,
@@ -48,8 +56,8 @@ pub(crate) async fn walk(
         }
         Document::Index(index) => {
             let entries = entries(session, *index).await?;
-            let images = images(session, choose(&entries, wanted)).await?;
-            let platforms = offered(&entries, &images);
+            let Found { images, absent } = images(session, choose(&entries, wanted)).await?;
+            let platforms = offered(&entries, &images, &absent);
             if platforms.is_empty() {
                 return Err(Problem::NotAnImage("its index names no image".to_owned()));
             }
@@ -107,11 +115,8 @@ fn choose<'a>(entries: &'a [Entry], wanted: &[Platform]) -> Vec<&'a Entry> {
     entries.iter().enumerate().filter(|(at, one)| is_chosen(*at, one)).map(|(_, one)| one).collect()
 }
 
-async fn images(
-    session: &mut Session<'_>,
-    chosen: Vec<&Entry>,
-) -> Result<Vec<PlatformImage>, Problem> {
-    let mut images: Vec<PlatformImage> = Vec::new();
+async fn images(session: &mut Session<'_>, chosen: Vec<&Entry>) -> Result<Found, Problem> {
+    let Found { mut images, mut absent } = Found::default();
     for entry in chosen {
         let digest = entry.digest.to_string();
         let found = match fetch(session, &digest, Some(&digest)).await {
@@ -125,16 +130,18 @@ async fn images(
             // Two images for one platform: a runtime takes the first.
             Ok(found) if images.iter().any(|known| known.platform == found.platform) => {}
             Ok(found) => images.push(found),
+            Err(Problem::NotFound) => absent.push(entry.digest.clone()),
             // Beside images stand other things, which do not say of what platform they are.
             Err(Problem::NotAnImage(_)) if entry.platform.is_none() => {}
             Err(problem) => return Err(problem),
         }
     }
-    Ok(images)
+    Ok(Found { images, absent })
 }
 
-fn offered(entries: &[Entry], images: &[PlatformImage]) -> Vec<Platform> {
-    let listed = entries.iter().filter_map(|entry| entry.platform.clone());
+fn offered(entries: &[Entry], images: &[PlatformImage], absent: &[Digest]) -> Vec<Platform> {
+    let there = entries.iter().filter(|entry| !absent.contains(&entry.digest));
+    let listed = there.filter_map(|entry| entry.platform.clone());
     let mut all: Vec<_> = listed.chain(images.iter().map(|one| one.platform.clone())).collect();
     all.sort();
     all.dedup();

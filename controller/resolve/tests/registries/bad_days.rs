@@ -2,12 +2,13 @@
 
 use std::time::Duration;
 
-use onepull_resolve::{Problem, ResolveError, Unreachable};
+use onepull_resolve::{Platform, Problem, ResolveError, Unreachable};
+use serde_json::json;
 use sha2::{Digest as _, Sha256};
 
 use crate::{
     server::{Answer, Asked, Server, answer},
-    support::{nobody, problem, resolver, secrets},
+    support::{amd64, nobody, problem, resolver, secrets},
 };
 
 /// The error with a registry that always answers so.
@@ -121,9 +122,36 @@ async fn a_host_behind_a_redirect_cannot_ask_for_the_credential() {
     let name = format!("{}/team/app:v1", registry.host()).parse().unwrap();
     let logins = secrets(&registry.host(), &[("user", "wrong-horse")]);
     let resolver = resolver(&[&registry.host(), &thief.host()]);
-    assert!(resolver.resolve(&name, &logins).await.is_err());
+    let error = resolver.resolve(&name, &logins).await.unwrap_err();
+    assert_eq!(problem(error), Problem::Failing { status: 401 });
     let asked = thief.asked();
     assert!(asked.iter().all(|one| !one.headers.contains_key("authorization")), "{asked:?}");
+}
+
+#[tokio::test]
+async fn a_platform_that_a_copy_left_out_is_not_offered() {
+    let digest = |digit: &str| format!("sha256:{}", digit.repeat(64));
+    let entry = |digit: &str, architecture: &str| {
+        json!({"mediaType": "application/vnd.oci.image.manifest.v1+json", "size": 1,
+               "digest": digest(digit), "platform": {"os": "linux", "architecture": architecture}})
+    };
+    let manifests = [entry("1", "amd64"), entry("2", "arm64")];
+    let index = json!({"schemaVersion": 2, "manifests": manifests}).to_string();
+    let registry = Server::start(move |asked| {
+        let index = index.clone();
+        async move {
+            match asked.target.ends_with("/v1") {
+                true => answer(200, &[], index),
+                false => answer(404, &[], ""),
+            }
+        }
+    });
+    let registry = registry.await;
+    let name = format!("{}/team/app:v1", registry.host()).parse().unwrap();
+    let resolver = resolver(&[&registry.host()]);
+    let resolved = resolver.resolve_for(&name, &nobody(), &[amd64()]).await.unwrap();
+    assert!(resolved.images.is_empty());
+    assert_eq!(resolved.platforms, [Platform::new("linux", "arm64", None)]);
 }
 
 #[tokio::test]

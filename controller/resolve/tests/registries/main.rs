@@ -9,5 +9,6 @@ mod limits;
 mod open;
 mod server;
 mod support;
+mod tls;
 mod token;
 mod token_server;

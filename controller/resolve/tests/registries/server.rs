@@ -10,7 +10,9 @@ use std::{
 use http_body_util::{BodyExt, Full};
 use hyper::{Request, Response, body::Bytes, body::Incoming, header::HeaderMap};
 use hyper_util::rt::TokioIo;
+use rustls::ServerConfig;
 use tokio::{net::TcpListener, task::JoinSet};
+use tokio_rustls::TlsAcceptor;
 
 /// What it was asked once.
 #[derive(Clone, Debug)]
@@ -39,11 +41,27 @@ impl Server {
         F: Fn(Asked) -> A + Clone + Send + Sync + 'static,
         A: Future<Output = Answer> + Send + 'static,
     {
+        Self::listen(None, answer).await
+    }
+
+    pub(crate) async fn start_tls<F, A>(config: ServerConfig, answer: F) -> Self
+    where
+        F: Fn(Asked) -> A + Clone + Send + Sync + 'static,
+        A: Future<Output = Answer> + Send + 'static,
+    {
+        Self::listen(Some(TlsAcceptor::from(Arc::new(config))), answer).await
+    }
+
+    async fn listen<F, A>(tls: Option<TlsAcceptor>, answer: F) -> Self
+    where
+        F: Fn(Asked) -> A + Clone + Send + Sync + 'static,
+        A: Future<Output = Answer> + Send + 'static,
+    {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let asked = Arc::<Mutex<Vec<Asked>>>::default();
         let mut serving = JoinSet::new();
-        serving.spawn(serve(listener, asked.clone(), answer));
+        serving.spawn(serve(listener, tls, asked.clone(), answer));
         Self { address, asked, _serving: serving }
     }
 
@@ -57,8 +75,12 @@ impl Server {
     }
 }
 
-async fn serve<F, A>(listener: TcpListener, asked: Arc<Mutex<Vec<Asked>>>, answer: F)
-where
+async fn serve<F, A>(
+    listener: TcpListener,
+    tls: Option<TlsAcceptor>,
+    asked: Arc<Mutex<Vec<Asked>>>,
+    answer: F,
+) where
     F: Fn(Asked) -> A + Clone + Send + Sync + 'static,
     A: Future<Output = Answer> + Send + 'static,
 {
@@ -74,10 +96,18 @@ where
             }
         });
         let http = hyper::server::conn::http1::Builder::new();
-        let connection = http.serve_connection(TokioIo::new(connection), service);
+        let tls = tls.clone();
         connections.spawn(async move {
             // A client that hangs up is its own affair.
-            let _ = connection.await;
+            let _ = match tls {
+                None => http.serve_connection(TokioIo::new(connection), service).await,
+                Some(tls) => match tls.accept(connection).await {
+                    Ok(connection) => {
+                        http.serve_connection(TokioIo::new(connection), service).await
+                    }
+                    Err(_) => Ok(()),
+                },
+            };
         });
     }
 }
