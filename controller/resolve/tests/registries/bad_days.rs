@@ -111,7 +111,11 @@ async fn a_redirect_leaves_the_credential_behind() {
 
 #[tokio::test]
 async fn a_host_behind_a_redirect_cannot_ask_for_the_credential() {
-    let thief = Server::start(|_| async { answer(401, &[("www-authenticate", "Basic")], "") });
+    let thief = Server::start(|asked: Asked| async move {
+        let host = asked.headers["host"].to_str().unwrap();
+        let ask = format!("Bearer realm=\"http://{host}/token\"");
+        answer(401, &[("www-authenticate", &ask)], "")
+    });
     let thief = thief.await;
     let there = format!("http://{}/", thief.host());
     let registry = Server::start(move |_| {
