@@ -2,8 +2,14 @@
 //!
 //! [`planner`] decides, and does nothing else: values in, a plan out, with the time as an argument.
 //! [`window`] says when nodes may begin to pull. Neither knows Kubernetes; [`convert`] turns objects into
-//! these values and plans into objects.
+//! these values and plans into objects. [`world`] has the objects, [`resolving`] what their images stand
+//! for; [`rollouts`] carries plans out; [`mod@serve`] does so in the one controller that leads.
 
+pub mod cli;
 pub mod convert;
 pub mod planner;
+pub mod resolving;
+pub mod rollouts;
+pub mod serve;
 pub mod window;
+pub mod world;

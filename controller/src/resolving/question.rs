@@ -1,0 +1,110 @@
+//! One question to a registry, with the cache's pull secrets.
+
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use k8s_openapi::api::core::v1::Secret;
+use kube::{Api, Client};
+use onepull_resolve::{
+    Credentials, ImageRef as Reference, Problem, ResolveError, Resolved, Resolver,
+};
+use tokio::time::timeout;
+
+use crate::planner::{ImageRef, Trouble, TroubleKind};
+
+/// For one secret: the API server is near, and a question without it would be refused.
+const SECRET_LIMIT: Duration = Duration::from_secs(15);
+
+/// Where a pull secret has its logins.
+const DOCKER_CONFIG: &str = ".dockerconfigjson";
+
+/// What to ask.
+pub(super) struct Question {
+    /// In full; with a digest where the answer has to be that one.
+    pub(super) image: ImageRef,
+    /// Where the secrets are.
+    pub(super) namespace: String,
+    /// Their names.
+    pub(super) secrets: Vec<String>,
+}
+
+/// What became of a question.
+pub(super) type Asked = Result<Resolved, Failure>;
+
+/// Why there is no answer, and how long the registry wants to be left alone.
+#[derive(Debug)]
+pub(super) struct Failure {
+    pub(super) trouble: Trouble,
+    pub(super) wait: Option<SignedDuration>,
+}
+
+// === impl Question ===
+
+impl Question {
+    /// Asks; within the resolver's own limits.
+    pub(super) async fn ask(&self, client: &Client, resolver: &Resolver) -> Asked {
+        let reference: Reference = self
+            .image
+            .as_str()
+            .parse()
+            .map_err(|error| Failure::new(TroubleKind::ImageNotFound, &format!("{error}")))?;
+        let credentials = self.credentials(client).await?;
+        resolver.resolve(&reference, &credentials).await.map_err(|error| Failure::from(&error))
+    }
+
+    async fn credentials(&self, client: &Client) -> Result<Credentials, Failure> {
+        let api: Api<Secret> = Api::namespaced(client.clone(), &self.namespace);
+        let mut credentials = Credentials::default();
+        for name in &self.secrets {
+            let missing = |what: &str| {
+                let message = format!(
+                    "pull secret {}/{name} {what}: create it with `kubectl create secret \
+                     docker-registry`, or take it out of imagePullSecrets",
+                    self.namespace
+                );
+                Failure::new(TroubleKind::CredentialMissing, &message)
+            };
+            let secret = timeout(SECRET_LIMIT, api.get_opt(name)).await;
+            let secret = secret
+                .map_err(|_| missing("cannot be read in time"))?
+                .map_err(|error| missing(&format!("cannot be read ({error})")))?
+                .ok_or_else(|| missing("does not exist"))?;
+            let config = secret.data.as_ref().and_then(|data| data.get(DOCKER_CONFIG));
+            let config = config.ok_or_else(|| missing("has no .dockerconfigjson"))?;
+            credentials.add(name, &config.0).map_err(|error| {
+                Failure::new(TroubleKind::CredentialMissing, &error.to_string())
+            })?;
+        }
+        Ok(credentials)
+    }
+}
+
+// === impl Failure ===
+
+impl Failure {
+    fn new(kind: TroubleKind, message: &str) -> Self {
+        Self { trouble: Trouble::new(kind, message), wait: None }
+    }
+}
+
+impl From<&ResolveError> for Failure {
+    fn from(error: &ResolveError) -> Self {
+        let wait = error.retry_after().and_then(|wait| SignedDuration::try_from(wait).ok());
+        Self { trouble: Trouble::new(kind(error.problem()), &error.to_string()), wait }
+    }
+}
+
+fn kind(problem: &Problem) -> TroubleKind {
+    match problem {
+        Problem::NotFound => TroubleKind::ImageNotFound,
+        Problem::CredentialMissing | Problem::CredentialRefused { .. } => {
+            TroubleKind::CredentialRefused
+        }
+        Problem::RateLimited { .. } => TroubleKind::RateLimited,
+        Problem::Unreachable { .. } | Problem::Failing { .. } => TroubleKind::RegistryUnreachable,
+        Problem::ContentMismatch { .. } => TroubleKind::ContentMismatch,
+        Problem::Unusable(_) | Problem::NotAnImage(_) | Problem::TooLarge { .. } => {
+            TroubleKind::Unknown
+        }
+    }
+}

@@ -1,0 +1,138 @@
+//! Carries plans out: looks at the objects, plans, and writes what differs from the plan.
+//!
+//! All that must survive stands in the objects, so a controller that takes over goes on where the last
+//! one stopped, and a write that failed is made by the next cycle. Cycles are some time apart: what
+//! changes meanwhile is one plan, and one write for each node.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use kube::Client;
+use tokio::{
+    select,
+    time::{Instant, sleep},
+};
+use tracing::{debug, info};
+
+use crate::{
+    convert::DiskPolicy,
+    planner::{History, Limits, Plan, plan},
+    resolving::Resolving,
+    world::{Snapshot, World},
+};
+
+mod deed;
+mod deeds;
+mod doing;
+mod events;
+mod inputs;
+
+use deed::Deed;
+use doing::{Doing, Done};
+use events::Events;
+
+/// Between the beginning of two cycles. Agents report a quarter of an image at a time, so much news
+/// comes at once; and half a second is little beside what it takes to bring an image in.
+const PACE: Duration = Duration::from_millis(500);
+
+/// Windows and waits that nothing announces are looked at as often as this at least.
+const LONGEST_REST: Duration = Duration::from_secs(60);
+
+/// The name under which the controller writes; fields of others are left alone.
+pub const FIELD_MANAGER: &str = "onepull-controller";
+
+/// What the operator says.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Policy {
+    /// How much of a node's disk images may take.
+    pub disk: DiskPolicy,
+    /// How much caches may ask of a node.
+    pub limits: Limits,
+}
+
+/// The rollouts of a cluster, in the hands of one controller at a time.
+pub struct Rollouts {
+    policy: Policy,
+    world: World,
+    resolving: Resolving,
+    doing: Doing,
+    events: Events,
+    history: History,
+}
+
+// === impl Rollouts ===
+
+impl Rollouts {
+    /// Takes the rollouts over. Nothing is known of what a controller before it thought; what it did stands
+    /// in the objects.
+    pub fn new(client: &Client, world: World, resolving: Resolving, policy: Policy) -> Self {
+        let (doing, events) = (Doing::new(client.clone()), Events::new(client.clone()));
+        Self { policy, world, resolving, doing, events, history: History::default() }
+    }
+
+    /// Runs until it is dropped.
+    ///
+    /// # Cancel safety
+    /// Whatever has been written by then stands; the next controller goes on from there.
+    pub async fn run(mut self) {
+        self.world.is_listed().await;
+        info!("looking after the rollouts");
+        loop {
+            let rest = self.cycle().await;
+            sleep(PACE).await;
+            self.rest(rest.saturating_sub(PACE)).await;
+        }
+    }
+
+    /// Waits for news, at most that long.
+    async fn rest(&mut self, limit: Duration) {
+        select! {
+            () = self.world.changed() => {}
+            () = self.resolving.answered() => {}
+            () = sleep(limit) => {}
+        }
+    }
+
+    /// Plans once and does what the plan says. Returns for how long nothing is to be done if nothing
+    /// changes.
+    async fn cycle(&mut self) -> Duration {
+        let now = Timestamp::now();
+        let snapshot = self.world.snapshot(now);
+        let ask_again = self.resolving.tend(&snapshot.caches, now);
+        let (plan, deeds) = self.plan(&snapshot, now);
+        let again = [plan.again, ask_again].into_iter().flatten().min();
+        let failed = self.carry_out(deeds, now).await;
+        self.events.publish(&plan.events, &snapshot.caches).await;
+        self.history = plan.history;
+        if failed > 0 { PACE } else { rest_until(again, now) }
+    }
+
+    fn plan(&mut self, snapshot: &Snapshot, now: Timestamp) -> (Plan, Vec<Deed>) {
+        let started = Instant::now();
+        let history = std::mem::take(&mut self.history);
+        let inputs = inputs::inputs(snapshot, &self.resolving, self.policy, history, now);
+        let plan = plan(&inputs, now);
+        let deeds = deeds::deeds(snapshot, &inputs, &plan, now);
+        debug!(nodes = inputs.nodes.len(), deeds = deeds.len(), took = ?started.elapsed(), "planned");
+        (plan, deeds)
+    }
+
+    /// Does all of it; how much failed.
+    async fn carry_out(&mut self, deeds: Vec<Deed>, now: Timestamp) -> usize {
+        let mut failed = 0;
+        for done in self.doing.all(deeds).await {
+            match done {
+                Done::Told(object) => self.world.note(*object, now),
+                Done::Deleted(node) => self.world.forget(&node),
+                Done::Other => {}
+                Done::Failed => failed += 1,
+            }
+        }
+        failed
+    }
+}
+
+fn rest_until(again: Option<Timestamp>, now: Timestamp) -> Duration {
+    let until = again.map(|again| again.duration_since(now).unsigned_abs());
+    until.map_or(LONGEST_REST, |until| until.min(LONGEST_REST))
+}

@@ -1,0 +1,100 @@
+//! What has to be written so that the objects are as the plan says. What is so already is not written.
+
+use std::{collections::HashMap, sync::Arc};
+
+use jiff::Timestamp;
+use k8s_openapi::{api::core::v1, apimachinery::pkg::apis::meta::v1::OwnerReference};
+use kube::{Resource, ResourceExt};
+use onepull_api::{ImageCache, NodeImageCache, OnDelete};
+
+use super::Deed;
+use crate::{
+    convert,
+    planner::{Inputs, Node, NodePlan, Plan},
+    world::Snapshot,
+};
+
+/// Holds a cache back from its deletion until its images are removed.
+const FINALIZER: &str = "onepull.dev/images";
+
+/// All that differs.
+pub(super) fn deeds(
+    snapshot: &Snapshot,
+    inputs: &Inputs<Node>,
+    plan: &Plan,
+    now: Timestamp,
+) -> Vec<Deed> {
+    let mut deeds = Vec::new();
+    let empty = NodePlan::default();
+    let mut orphans: HashMap<&str, &Arc<NodeImageCache>> =
+        snapshot.node_caches.iter().map(|(name, object)| (name.as_str(), object)).collect();
+    for (object, node) in snapshot.nodes.iter().zip(&inputs.nodes) {
+        let told = orphans.remove(node.name.as_str());
+        // Nobody reads there what it is told.
+        if node.virtual_node && told.is_none() {
+            continue;
+        }
+        let spec = convert::spec(node, plan.nodes.get(&node.name).unwrap_or(&empty));
+        if told.is_none_or(|told| told.spec != spec) {
+            let mut told = NodeImageCache::new(node.name.as_str(), spec);
+            told.metadata.owner_references = Some(vec![owner(object)]);
+            deeds.push(Deed::Tell(Box::new(told)));
+        }
+    }
+    // A collector of garbage does this too, where there is one.
+    deeds.extend(
+        orphans
+            .into_iter()
+            .map(|(node, told)| Deed::Delete { node: node.to_owned(), uid: told.uid() }),
+    );
+    for cache in &snapshot.caches {
+        deeds.extend(finalizer(cache, plan));
+        deeds.extend(report(cache, plan, now));
+    }
+    deeds
+}
+
+/// A node's object goes with the node.
+fn owner(node: &v1::Node) -> OwnerReference {
+    OwnerReference {
+        api_version: v1::Node::api_version(&()).into_owned(),
+        kind: v1::Node::kind(&()).into_owned(),
+        name: node.name_any(),
+        uid: node.uid().unwrap_or_default(),
+        ..OwnerReference::default()
+    }
+}
+
+fn report(cache: &ImageCache, plan: &Plan, now: Timestamp) -> Option<Deed> {
+    let rollup = plan.caches.get(&convert::id(cache))?;
+    let status = convert::status(cache, rollup, now);
+    if cache.status.as_ref() == Some(&status) {
+        return None;
+    }
+    let mut told = ImageCache::new(&cache.name_any(), cache.spec.clone());
+    told.metadata.namespace = cache.namespace();
+    told.status = Some(status);
+    Some(Deed::Report(Box::new(told)))
+}
+
+/// Only a cache whose images are to be removed is held back, and only until they are.
+fn finalizer(cache: &ImageCache, plan: &Plan) -> Option<Deed> {
+    let is_held = cache.finalizers().iter().any(|name| name == FINALIZER);
+    let deleting = cache.metadata.deletion_timestamp.is_some();
+    let released = || plan.caches.get(&convert::id(cache)).is_none_or(|rollup| rollup.released);
+    let holds = match (deleting, cache.spec.on_delete) {
+        (false, on_delete) => on_delete == OnDelete::Remove,
+        (true, _) => is_held && !released(),
+    };
+    if holds == is_held {
+        return None;
+    }
+    let others = cache.finalizers().iter().filter(|name| *name != FINALIZER).cloned();
+    let finalizers = others.chain(holds.then(|| FINALIZER.to_owned())).collect();
+    Some(Deed::Finalizer {
+        namespace: cache.namespace().unwrap_or_default(),
+        name: cache.name_any(),
+        finalizers,
+        resource_version: cache.resource_version(),
+    })
+}

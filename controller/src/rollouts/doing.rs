@@ -1,0 +1,130 @@
+//! Writes to the API server, many at a time, each within a deadline.
+
+use std::time::Duration;
+
+use futures::{StreamExt, stream};
+use kube::{
+    Api, Client,
+    api::{DeleteParams, Patch, PatchParams, Preconditions},
+};
+use onepull_api::{ImageCache, NodeImageCache};
+use serde_json::json;
+use tokio::time::timeout;
+use tracing::warn;
+
+use super::{Deed, FIELD_MANAGER};
+
+/// Writes under way at once: a rollout on 5,000 nodes is told within a minute, and an API server of
+/// two cores has other things to do.
+const AT_ONCE: usize = 16;
+
+/// For one write. The next cycle makes it again.
+const LIMIT: Duration = Duration::from_secs(10);
+
+/// The way to the API server.
+pub(super) struct Doing {
+    client: Client,
+}
+
+/// What became of a deed.
+pub(super) enum Done {
+    /// The node's object, as it is now.
+    Told(Box<NodeImageCache>),
+    /// The node's object is gone.
+    Deleted(String),
+    Other,
+    /// It was logged, and is to be done again.
+    Failed,
+}
+
+// === impl Doing ===
+
+impl Doing {
+    pub(super) fn new(client: Client) -> Self {
+        Self { client }
+    }
+
+    /// Does all of it, in no order.
+    pub(super) async fn all(&self, deeds: Vec<Deed>) -> Vec<Done> {
+        let each = deeds.into_iter().map(|deed| self.one(deed));
+        stream::iter(each).buffer_unordered(AT_ONCE).collect().await
+    }
+
+    async fn one(&self, deed: Deed) -> Done {
+        let what = what(&deed);
+        match timeout(LIMIT, self.write(deed)).await {
+            Ok(Ok(done)) => done,
+            // Somebody else was faster: it is gone, or changed, and the watch says how.
+            Ok(Err(kube::Error::Api(status))) if matches!(status.code, 404 | 409) => Done::Failed,
+            Ok(Err(error)) => {
+                warn!(%error, "cannot {what}; trying again");
+                Done::Failed
+            }
+            Err(_) => {
+                warn!("the API server takes longer than {} s to {what}", LIMIT.as_secs());
+                Done::Failed
+            }
+        }
+    }
+
+    async fn write(&self, deed: Deed) -> kube::Result<Done> {
+        match deed {
+            Deed::Tell(object) => self.tell(*object).await,
+            Deed::Delete { node, uid } => self.delete(node, uid).await,
+            Deed::Report(cache) => self.report(&cache).await,
+            Deed::Finalizer { namespace, name, finalizers, resource_version } => {
+                let api: Api<ImageCache> = Api::namespaced(self.client.clone(), &namespace);
+                let metadata =
+                    json!({ "finalizers": finalizers, "resourceVersion": resource_version });
+                let patch = Patch::Merge(json!({ "metadata": metadata }));
+                api.patch(&name, &PatchParams::default(), &patch).await.map(|_| Done::Other)
+            }
+        }
+    }
+
+    async fn tell(&self, object: NodeImageCache) -> kube::Result<Done> {
+        let api: Api<NodeImageCache> = Api::all(self.client.clone());
+        let name = object.metadata.name.clone().unwrap_or_default();
+        let told = api.patch(&name, &owned(), &Patch::Apply(&object)).await?;
+        Ok(Done::Told(Box::new(told)))
+    }
+
+    async fn delete(&self, node: String, uid: Option<String>) -> kube::Result<Done> {
+        let api: Api<NodeImageCache> = Api::all(self.client.clone());
+        let preconditions = Some(Preconditions { uid, resource_version: None });
+        let parameters = DeleteParams { preconditions, ..DeleteParams::default() };
+        match api.delete(&node, &parameters).await {
+            Ok(_) => Ok(Done::Deleted(node)),
+            Err(kube::Error::Api(status)) if status.code == 404 => Ok(Done::Deleted(node)),
+            Err(error) => Err(error),
+        }
+    }
+
+    async fn report(&self, cache: &ImageCache) -> kube::Result<Done> {
+        let namespace = cache.metadata.namespace.clone().unwrap_or_default();
+        let name = cache.metadata.name.clone().unwrap_or_default();
+        let api: Api<ImageCache> = Api::namespaced(self.client.clone(), &namespace);
+        // The spec is the user's, so nothing of it is named.
+        let told = json!({
+            "apiVersion": "onepull.dev/v1alpha1",
+            "kind": "ImageCache",
+            "metadata": { "name": name },
+            "status": cache.status,
+        });
+        api.patch_status(&name, &owned(), &Patch::Apply(told)).await.map(|_| Done::Other)
+    }
+}
+
+fn owned() -> PatchParams {
+    PatchParams::apply(FIELD_MANAGER).force()
+}
+
+fn what(deed: &Deed) -> String {
+    let name = |metadata: &kube::core::ObjectMeta| metadata.name.clone().unwrap_or_default();
+    match deed {
+        Deed::Tell(object) => format!("tell node {} what to hold", name(&object.metadata)),
+        Deed::Delete { node, .. } => format!("delete the NodeImageCache of node {node}"),
+        Deed::Report(cache) => format!("write the status of ImageCache {}", name(&cache.metadata)),
+        Deed::Finalizer { name, .. } => format!("change the finalizers of ImageCache {name}"),
+    }
+}

@@ -1,0 +1,72 @@
+//! Events on image caches, for people.
+
+use std::{collections::HashMap, sync::Arc, time::Duration};
+
+use kube::{
+    Client, Resource,
+    runtime::events::{Event as Told, EventType, Recorder, Reporter},
+};
+use onepull_api::ImageCache;
+use tokio::time::timeout;
+use tracing::{info, warn};
+
+use super::FIELD_MANAGER;
+use crate::{
+    convert,
+    planner::{CacheId, Event, Happening},
+};
+
+/// For one event. Nobody waits for it, and what is lost stands in the status as well.
+const LIMIT: Duration = Duration::from_secs(5);
+
+/// Tells events to the API server.
+pub(super) struct Events {
+    recorder: Recorder,
+}
+
+// === impl Events ===
+
+impl Events {
+    pub(super) fn new(client: Client) -> Self {
+        let reporter = Reporter { controller: FIELD_MANAGER.to_owned(), instance: None };
+        Self { recorder: Recorder::new(client, reporter) }
+    }
+
+    /// Publishes each event on each cache that it is about.
+    pub(super) async fn publish(&self, events: &[Event], caches: &[Arc<ImageCache>]) {
+        if events.is_empty() {
+            return;
+        }
+        let caches: HashMap<CacheId, &Arc<ImageCache>> =
+            caches.iter().map(|cache| (convert::id(cache), cache)).collect();
+        for event in events {
+            info!(reason = event.what.as_str(), "{}", event.what);
+            for cache in event.caches.iter().filter_map(|id| caches.get(id)) {
+                self.tell(&event.what, cache).await;
+            }
+        }
+    }
+
+    async fn tell(&self, what: &Happening, cache: &ImageCache) {
+        let told = Told {
+            type_: severity(what),
+            reason: what.as_str().to_owned(),
+            note: Some(what.to_string()),
+            action: "Rollout".to_owned(),
+            secondary: None,
+        };
+        let reference = cache.object_ref(&());
+        match timeout(LIMIT, self.recorder.publish(&told, &reference)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(error)) => warn!(%error, "an event is lost"),
+            Err(_) => warn!("an event is lost: the API server takes too long"),
+        }
+    }
+}
+
+fn severity(what: &Happening) -> EventType {
+    match what {
+        Happening::SeedMoved { .. } => EventType::Warning,
+        Happening::SeedChosen { .. } | Happening::RolloutComplete { .. } => EventType::Normal,
+    }
+}

@@ -1,0 +1,131 @@
+//! The controller as a process: one of several that are ready, and one that acts.
+
+use std::{io, time::Duration};
+
+use kube::Client;
+use kube_lease_manager::{LeaseManagerBuilder, LeaseManagerError};
+use onepull_resolve::{BadOptions, Options, Resolver};
+use thiserror::Error;
+use tokio::{
+    select,
+    signal::unix::{SignalKind, signal},
+    sync::watch,
+    time::timeout,
+};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::info;
+
+use crate::{
+    resolving::Resolving,
+    rollouts::{Policy, Rollouts},
+    world::World,
+};
+
+/// The lease's name.
+pub const LEASE: &str = "onepull-controller";
+
+/// How long a lease holds without being renewed, and how long before its end it is renewed: a controller that dies
+/// is replaced within 15 s. Pulls go on meanwhile.
+const LEASE_SECONDS: u64 = 15;
+const RENEWED_BEFORE: u64 = 5;
+
+/// For tasks to end after a signal. Kubernetes kills after 30 s.
+const DRAIN: Duration = Duration::from_secs(10);
+
+/// What a controller is told.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where the lease is.
+    pub namespace: String,
+    /// Who holds it: another one for each process.
+    pub identity: String,
+    /// How registries are asked.
+    pub registries: Options,
+    /// What the operator says.
+    pub policy: Policy,
+}
+
+/// Why a controller cannot run.
+#[derive(Debug, Error)]
+pub enum ServeError {
+    /// There is no way to the API server.
+    #[error("cannot reach the API server: run in a pod with a service account, or set KUBECONFIG")]
+    Client(#[source] kube::Error),
+    /// The lease cannot be used.
+    #[error(
+        "cannot use the lease {LEASE} in namespace {namespace}: may this account get, create and patch leases there?"
+    )]
+    Lease {
+        /// Where it is.
+        namespace: String,
+        /// Why not.
+        source: LeaseManagerError,
+    },
+    /// The settings for registries make no sense.
+    #[error(transparent)]
+    Registries(#[from] BadOptions),
+    /// Signals cannot be received.
+    #[error("cannot receive signals")]
+    Signals(#[source] io::Error),
+}
+
+/// Runs until SIGTERM or SIGINT.
+///
+/// # Errors
+/// When it cannot start. Later trouble with the API server is waited out.
+pub async fn serve(client: Client, config: Config) -> Result<(), ServeError> {
+    // Fails at once what would fail at the first rollout.
+    Resolver::new(config.registries.clone())?;
+    let lease = LeaseManagerBuilder::new(client.clone(), LEASE)
+        .with_namespace(config.namespace.as_str())
+        .with_identity(config.identity.as_str())
+        .with_duration(LEASE_SECONDS)
+        .with_grace(RENEWED_BEFORE)
+        .build()
+        .await
+        .map_err(|source| ServeError::Lease { namespace: config.namespace.clone(), source })?;
+    let (leads, renewing) = lease.watch().await;
+    let ended = select! {
+        ended = while_leading(&client, &config, leads) => ended,
+        signal = terminated() => signal.map_err(ServeError::Signals),
+    };
+    // The receiver is gone, so the lease is given back.
+    let _ = timeout(DRAIN, renewing).await;
+    ended
+}
+
+/// Looks after the rollouts whenever this controller holds the lease.
+async fn while_leading(
+    client: &Client,
+    config: &Config,
+    mut leads: watch::Receiver<bool>,
+) -> Result<(), ServeError> {
+    loop {
+        if leads.wait_for(|leads| *leads).await.is_err() {
+            return Ok(());
+        }
+        info!(identity = config.identity, "this controller leads");
+        let (tasks, running) = (TaskTracker::new(), CancellationToken::new());
+        let resolver = Resolver::new(config.registries.clone())?;
+        let resolving = Resolving::new(client.clone(), resolver, tasks.clone(), running.clone());
+        let world = World::watch(client, &tasks, &running);
+        let rollouts = Rollouts::new(client, world, resolving, config.policy);
+        let end = running.clone().drop_guard();
+        select! {
+            () = rollouts.run() => {}
+            _ = leads.wait_for(|leads| !*leads) => info!("another controller leads"),
+        }
+        drop(end);
+        tasks.close();
+        let _ = timeout(DRAIN, tasks.wait()).await;
+    }
+}
+
+async fn terminated() -> io::Result<()> {
+    let (mut term, mut int) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+    Ok(())
+}

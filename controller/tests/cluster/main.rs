@@ -1,0 +1,7 @@
+//! The controller against a real API server and a real registry; nodes are objects, and their agents do
+//! what they are told at once.
+#![allow(clippy::unwrap_used, reason = "test code: a panic is the report")]
+
+mod agents;
+mod rollouts;
+mod stage;

@@ -1,0 +1,182 @@
+//! An API server with the definitions, a registry with an image, nodes, and a controller.
+
+use std::{path::Path, sync::Arc, time::Duration};
+
+use k8s_openapi::api::core::v1::{Namespace, Node};
+use kube::{
+    Api, Client, Config as KubeConfig,
+    api::{DeleteParams, Patch, PatchParams, PostParams},
+    config::{KubeConfigOptions, Kubeconfig},
+};
+use onepull_api::{ImageCache, NodeImageCache};
+use onepull_controller::{
+    rollouts::Policy,
+    serve::{Config, serve},
+};
+use onepull_resolve::Options;
+use onepull_testbed::{
+    ApiServer, Layout, Registry, Requirement, layout::Spec, registry::Options as RegistryOptions,
+    skip,
+};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+use tokio::{
+    task::JoinSet,
+    time::{Instant, sleep},
+};
+
+use crate::agents;
+
+/// What all tests here need.
+const NEEDS: [Requirement; 2] = [Requirement::Kubernetes, Requirement::Registry];
+
+/// A loaded machine is slow, but not this slow.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// A cluster of its own: a controller looks after all nodes that there are.
+pub(crate) struct Stage {
+    server: ApiServer,
+    pub(crate) client: Client,
+    pub(crate) registry: Registry,
+    pub(crate) image: Layout,
+    _agents: JoinSet<()>,
+    folder: TempDir,
+}
+
+// === impl Stage ===
+
+impl Stage {
+    /// Without nodes and without a controller. `None` where the servers are missing.
+    pub(crate) async fn set(test: &str) -> Option<Self> {
+        if skip(test, &NEEDS) {
+            return None;
+        }
+        let server = ApiServer::start().await.unwrap();
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/crds");
+        server.kubectl(&["create", "-f", &folder.to_string_lossy()]).await.unwrap();
+        let crds = ["crd/imagecaches.onepull.dev", "crd/nodeimagecaches.onepull.dev"];
+        let wait = ["wait", "--for=condition=Established", "--timeout=60s"];
+        server.kubectl(&[&wait[..], &crds].concat()).await.unwrap();
+        let client = client(&server).await;
+        let registry = Registry::start(RegistryOptions::default()).await.unwrap();
+        let folder = tempfile::tempdir().unwrap();
+        let spec = Spec::even(3 << 20, 3, 1);
+        let image = Layout::generate(&folder.path().join("v1"), &spec).unwrap();
+        registry.push(&image, "team/app", "v1").await.unwrap();
+        let mut agents = JoinSet::new();
+        agents.spawn(agents::run(client.clone(), image.bytes()));
+        let stage = Self { server, client, registry, image, _agents: agents, folder };
+        stage.namespace("onepull-system").await;
+        Some(stage)
+    }
+
+    async fn namespace(&self, name: &str) {
+        let namespace = json!({"metadata": {"name": name}});
+        let namespace: Namespace = serde_json::from_value(namespace).unwrap();
+        Api::all(self.client.clone()).create(&PostParams::default(), &namespace).await.unwrap();
+    }
+
+    /// A ready node with this label.
+    pub(crate) async fn node(&self, name: &str, pool: &str) {
+        let api: Api<Node> = Api::all(self.client.clone());
+        let node = json!({"metadata": {"name": name, "labels": {"pool": pool}}});
+        let node: Node = serde_json::from_value(node).unwrap();
+        api.create(&PostParams::default(), &node).await.unwrap();
+        let now = k8s_openapi::jiff::Timestamp::now();
+        let status = json!({"status": {
+            "conditions": [{
+                "type": "Ready", "status": "True", "reason": "KubeletReady", "message": "",
+                "lastHeartbeatTime": now, "lastTransitionTime": now,
+            }],
+            "nodeInfo": {
+                "architecture": "amd64", "operatingSystem": "linux", "bootID": "", "machineID": "",
+                "containerRuntimeVersion": "", "kernelVersion": "", "kubeProxyVersion": "",
+                "kubeletVersion": "", "osImage": "", "systemUUID": "",
+            },
+        }});
+        api.patch_status(name, &PatchParams::default(), &Patch::Merge(status)).await.unwrap();
+    }
+
+    pub(crate) async fn delete_node(&self, name: &str) {
+        let api: Api<Node> = Api::all(self.client.clone());
+        api.delete(name, &DeleteParams::default()).await.unwrap();
+    }
+
+    /// A controller, until it is dropped.
+    pub(crate) fn controller(&self, identity: &str) -> JoinSet<()> {
+        let registries = Options {
+            plain_http: [self.registry.name()].into(),
+            proxy_from_environment: false,
+            ..Options::default()
+        };
+        let config = Config {
+            namespace: "onepull-system".into(),
+            identity: identity.into(),
+            registries,
+            policy: Policy::default(),
+        };
+        let client = self.client.clone();
+        let mut controller = JoinSet::new();
+        controller.spawn(async move { serve(client, config).await.unwrap() });
+        controller
+    }
+
+    /// The name of an image in the registry.
+    pub(crate) fn image(&self, tag: &str) -> String {
+        format!("{}/team/app:{tag}", self.registry.name())
+    }
+
+    /// Creates the cache `name` in the default namespace.
+    pub(crate) async fn cache(&self, name: &str, spec: &Value) {
+        let cache = json!({
+            "apiVersion": "onepull.dev/v1alpha1", "kind": "ImageCache",
+            "metadata": {"name": name}, "spec": spec,
+        });
+        let cache: ImageCache = serde_json::from_value(cache).unwrap();
+        self.caches().create(&PostParams::default(), &cache).await.unwrap();
+    }
+
+    pub(crate) fn caches(&self) -> Api<ImageCache> {
+        Api::namespaced(self.client.clone(), "default")
+    }
+
+    pub(crate) async fn kubectl(&self, arguments: &[&str]) -> String {
+        self.server.kubectl(arguments).await.unwrap()
+    }
+
+    /// Pushes another image by the same tag.
+    pub(crate) async fn push(&self, tag: &str, seed: u64) -> Layout {
+        let folder = self.folder.path().join(format!("{tag}-{seed}"));
+        let image = Layout::generate(&folder, &Spec::even(3 << 20, 3, seed)).unwrap();
+        self.registry.push(&image, "team/app", tag).await.unwrap();
+        image
+    }
+
+    /// What nodes are told, by name.
+    pub(crate) async fn told(&self) -> Vec<Arc<NodeImageCache>> {
+        let api: Api<NodeImageCache> = Api::all(self.client.clone());
+        let list = api.list(&kube::api::ListParams::default()).await.unwrap();
+        let mut told: Vec<_> = list.items.into_iter().map(Arc::new).collect();
+        told.sort_by_key(|object| object.metadata.name.clone());
+        told
+    }
+
+    /// Waits until `reached`.
+    pub(crate) async fn eventually(&self, what: &str, mut reached: impl AsyncFnMut() -> bool) {
+        let end = Instant::now() + LIMIT;
+        while !reached().await {
+            let told = || async {
+                self.kubectl(&["get", "imagecaches,nodeimagecaches", "-o", "yaml"]).await
+            };
+            assert!(Instant::now() < end, "{what}: not in time\n{}", told().await);
+            sleep(Duration::from_millis(100)).await;
+        }
+    }
+}
+
+async fn client(server: &ApiServer) -> Client {
+    let read = Kubeconfig::read_from(server.kubeconfig()).unwrap();
+    let options = KubeConfigOptions::default();
+    let config = KubeConfig::from_custom_kubeconfig(read, &options);
+    Client::try_from(config.await.unwrap()).unwrap()
+}
