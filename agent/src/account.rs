@@ -11,7 +11,10 @@ use onepull_mirror::{
 };
 use tokio::sync::mpsc;
 
-use crate::containerd::Ledger;
+use crate::{
+    containerd::Ledger,
+    origins::{Origin, Origins},
+};
 
 /// The registry of a blob that the mirror was never asked for: it was imported, or pulled past the
 /// mirror.
@@ -22,6 +25,7 @@ pub(crate) async fn account(
     store: Arc<dyn Store>,
     mut deliveries: mpsc::Receiver<Delivery>,
     metrics: Metrics,
+    origins: Origins,
 ) {
     let mut ledger = Ledger::default();
     let Watch { mut events, .. } = store.watch();
@@ -39,6 +43,8 @@ pub(crate) async fn account(
                     let registry = upstream.registry.as_deref().unwrap_or(UNKNOWN);
                     let label = metrics.of_registry(registry);
                     metrics.upstream.get_or_create(&label).inc_by(upstream.bytes);
+                    let peers = size.saturating_sub(upstream.bytes);
+                    origins.note(digest, Origin { upstream: upstream.bytes, peers });
                 }
                 Some(StoreEvent::Removed { .. }) => {}
                 // What became complete unseen cannot be told from what was there before.
@@ -70,6 +76,7 @@ mod tests {
     };
 
     use super::*;
+    use crate::origins::Mark;
 
     async fn write(store: &FolderStore, bytes: &[u8]) {
         let mut writer = store.write(Digest::sha256(bytes)).await.unwrap();
@@ -82,6 +89,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = Arc::new(FolderStore::open_or_create(folder.path()).unwrap());
         let metrics = Metrics::register(&mut Registry::default());
+        let origins = Origins::default();
         let (told, deliveries) = mpsc::channel(1);
         let label = metrics.of_registry(UNKNOWN);
         let counted = || metrics.upstream.get_or_create(&label).get();
@@ -98,9 +106,11 @@ mod tests {
         };
         tokio::select! {
             biased;
-            () = account(store.clone(), deliveries, metrics.clone()) => panic!("it goes on"),
+            () = account(store.clone(), deliveries, metrics.clone(), origins.clone()) => panic!("it goes on"),
             done = timeout(Duration::from_secs(30), happens) => done.unwrap(),
         }
         assert_eq!(counted(), 8);
+        let ours = origins.take(&Digest::sha256(b"ours"), Mark::default());
+        assert_eq!(ours, Some(Origin { upstream: 0, peers: 4 }));
     }
 }

@@ -9,10 +9,12 @@ use tokio::sync::watch;
 mod document;
 mod file;
 mod image_name;
+mod names;
 
 pub use document::{BadDesired, parse};
 pub use file::DesiredFile;
 pub use image_name::{BadName, ImageName};
+pub use names::Names;
 
 /// Says what this node is meant to hold, now and from now on.
 pub trait Desired: Send + Sync + 'static {
@@ -23,8 +25,10 @@ pub trait Desired: Send + Sync + 'static {
 /// The images of a node, in the order in which they are wanted.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct DesiredState {
-    /// No two have the same name.
+    /// No two have a name in common.
     pub images: Vec<DesiredImage>,
+    /// Images to be removed unless a container uses them.
+    pub unwanted: Vec<UnwantedImage>,
     /// Why this is not the state that somebody wrote last, in a sentence.
     pub problem: Option<String>,
 }
@@ -32,12 +36,21 @@ pub struct DesiredState {
 /// One image that a node is meant to hold.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct DesiredImage {
-    /// Under which name pods ask for it.
-    pub name: ImageName,
-    /// What that name stands for: a manifest, or an index.
+    /// Under which names pods ask for it.
+    pub names: Names,
+    /// What they stand for: a manifest, or an index.
     pub digest: Digest,
     /// Where this node gets it.
     pub source: Source,
+}
+
+/// One image that a node is to remove.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct UnwantedImage {
+    /// The names to take away.
+    pub names: Names,
+    /// What they stood for; a name that stands for something else stays.
+    pub digest: Digest,
 }
 
 /// Where a node gets an image.

@@ -11,6 +11,7 @@ pub mod hosts;
 mod inotify;
 pub mod listen;
 pub mod node;
+pub mod origins;
 pub mod p2p;
 pub mod runtime;
 pub mod serve;

@@ -1,4 +1,4 @@
-//! The seam to the container runtime's images: pull one, find one, name one.
+//! The seam to the container runtime's images: pull one, find one, name one, remove one.
 
 use async_trait::async_trait;
 use onepull_mirror::Digest;
@@ -38,6 +38,22 @@ pub trait Runtime: Send + Sync + 'static {
     /// # Errors
     /// When the digest is not in the store, or the runtime does not answer.
     async fn tag(&self, name: &str, digest: &Digest) -> Result<(), RuntimeError>;
+
+    /// Takes away those of `names` that stand for `digest`; the image goes with its last name. None
+    /// goes while a container uses the image, be it running or not.
+    ///
+    /// # Errors
+    /// When the runtime does not answer; some names may be gone then.
+    async fn remove(&self, names: &[String], digest: &Digest) -> Result<Removal, RuntimeError>;
+}
+
+/// What became of names that were to be removed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Removal {
+    /// None of them stands for the digest any more.
+    Gone,
+    /// A container uses the image, so they stay.
+    InUse,
 }
 
 /// A layer to be unpacked.

@@ -25,6 +25,7 @@ use crate::{
     containerd::{ContainerdError, ContainerdStore, Pace},
     listen::{ListenError, bind},
     node::{Node, StartError},
+    origins::Origins,
     warm::Warmer,
 };
 
@@ -84,7 +85,8 @@ pub async fn run(config: Config) -> Result<(), ServeError> {
     let store = ContainerdStore::connect(socket, Pace::default(), &tasks, running.clone()).await?;
     let (node, deliveries) = Node::start(config.node.clone(), store.clone(), &mut registry).await?;
     let metrics = node.metrics().clone();
-    let keep_account = keep_account(store.clone(), deliveries, metrics.clone());
+    let origins = Origins::default();
+    let keep_account = keep_account(store.clone(), deliveries, metrics.clone(), origins.clone());
     tasks.spawn(running.clone().run_until_cancelled_owned(keep_account));
 
     let router = node.router().clone();
@@ -92,7 +94,8 @@ pub async fn run(config: Config) -> Result<(), ServeError> {
     // Ready means that containerd is pointed here, so that comes first.
     let pointed = point_containerd_here(&config, node.mirror_addr()).await;
     let (held, stopping) = (store.clone(), running.clone());
-    let warmer = start_warming(&config, &node, held, &tasks, stopping, &mut registry).await;
+    let warmer =
+        start_warming(&config, &node, held, &tasks, stopping, &mut registry, origins).await;
     let admin = Admin::new(registry, move || readiness(&pointed, &store, &router));
     let admin = admin.with_status(move || warmer.as_ref().map(Warmer::status).unwrap_or_default());
     tasks.spawn(serve_admin(admin_listener, admin.clone(), metrics, running.clone()));
@@ -126,9 +129,10 @@ async fn keep_account(
     store: Arc<ContainerdStore>,
     deliveries: mpsc::Receiver<Delivery>,
     metrics: Metrics,
+    origins: Origins,
 ) {
     store.listed().await;
-    account(store, deliveries, metrics).await;
+    account(store, deliveries, metrics, origins).await;
 }
 
 fn readiness(

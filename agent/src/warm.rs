@@ -21,12 +21,14 @@ use tracing::{info, warn};
 
 use crate::{
     desired::{Desired, DesiredImage, DesiredState},
+    origins::Origins,
     runtime::Runtime,
     status::NodeStatus,
 };
 
 mod blob;
 mod board;
+mod books;
 mod contents;
 mod course;
 mod image;
@@ -35,13 +37,17 @@ mod metrics;
 mod obstacle;
 mod plan;
 mod pulls;
+mod reason;
+mod removals;
+mod removing;
 mod source;
 mod turn;
 mod turns;
 mod unpacking;
 
 use board::Board;
-use ledger::{Choice, Ledger, State};
+use books::{Books, Next};
+use ledger::State;
 use metrics::WarmMetrics;
 use plan::Plan;
 
@@ -57,6 +63,8 @@ pub struct Parts {
     pub store: Arc<dyn Store>,
     /// The way to peers.
     pub warm: Warm,
+    /// Where the bytes of complete blobs came from.
+    pub origins: Origins,
     /// Resolves when the first image may be seen to.
     pub begins: BoxFuture<'static, ()>,
     /// Runs the warmer; close it and wait for it to end what was begun.
@@ -85,8 +93,8 @@ struct Inner {
 impl Warmer {
     /// Starts to bring what is desired.
     pub fn start(parts: Parts, registry: &mut Registry) -> Self {
-        let Parts { desired, runtime, sink, store, warm, begins, tasks, running } = parts;
-        let (board, metrics) = (Board::default(), WarmMetrics::register(registry));
+        let Parts { desired, runtime, sink, store, warm, origins, begins, tasks, running } = parts;
+        let (board, metrics) = (Board::new(origins), WarmMetrics::register(registry));
         let inner = Inner { desired, runtime, sink, store, warm, tasks, board, metrics };
         let warmer = Self(Arc::new(inner));
         let run = warmer.clone().run(begins);
@@ -99,22 +107,33 @@ impl Warmer {
         self.0.board.status(&*self.0.store, Instant::now())
     }
 
+    /// Tells when the state of an image has changed.
+    pub fn changes(&self) -> watch::Receiver<()> {
+        self.0.board.changes()
+    }
+
     async fn run(self, begins: BoxFuture<'static, ()>) {
         begins.await;
         let mut desired = self.0.desired.watch();
-        let (mut ledger, mut images) = (Ledger::default(), HashSet::new());
+        let (mut books, mut images) = (Books::default(), HashSet::new());
         loop {
             let now = desired.borrow_and_update().clone();
-            self.adopt(&now, &mut ledger, &mut images).await;
-            match ledger.choose(&now.images, Instant::now()) {
-                Choice::See(image) => {
+            self.adopt(&now, &mut books, &mut images).await;
+            match books.choose(&now, Instant::now()) {
+                Next::See(image) => {
                     let state = tokio::select! {
-                        state = self.see_to(&now, &mut ledger, &image) => state,
+                        state = self.see_to(&now, &mut books, &image) => state,
                         () = is_undesired(&mut desired, &image) => continue,
                     };
-                    self.enter(&now, &mut ledger, &image, state);
+                    self.enter(&now, &mut books, &image, state);
                 }
-                Choice::Rest(until) => tokio::select! {
+                Next::Remove(image) => {
+                    let became = self.remove(&now, &image).await;
+                    info!(image = %image.names.first(), digest = %image.digest, ?became);
+                    books.removals.enter(&image, became, Instant::now());
+                    self.post(&now, &books);
+                }
+                Next::Rest(until) => tokio::select! {
                     changed = desired.changed() => if changed.is_err() { return },
                     () = sleep(until) => {}
                 },
@@ -125,12 +144,12 @@ impl Warmer {
     async fn see_to(
         &self,
         desired: &Arc<DesiredState>,
-        ledger: &mut Ledger,
+        books: &mut Books,
         image: &DesiredImage,
     ) -> State {
         let outcome = match self.holds(image).await {
             Ok(false) => {
-                self.enter(desired, ledger, image, State::Warming);
+                self.enter(desired, books, image, State::Warming);
                 self.bring(image).await
             }
             held => held.map(|_| ()),
@@ -142,10 +161,10 @@ impl Warmer {
     async fn adopt(
         &self,
         desired: &Arc<DesiredState>,
-        ledger: &mut Ledger,
+        books: &mut Books,
         images: &mut HashSet<Digest>,
     ) {
-        ledger.adopt(&desired.images, Instant::now());
+        books.adopt(desired, Instant::now());
         let declared: HashSet<_> = desired.images.iter().map(|image| image.digest).collect();
         self.0.warm.declared().replace(declared.iter().copied());
         for gone in images.difference(&declared) {
@@ -154,33 +173,34 @@ impl Warmer {
             }
         }
         *images = declared;
-        self.post(desired, ledger);
+        self.post(desired, books);
     }
 
     fn enter(
         &self,
         desired: &Arc<DesiredState>,
-        ledger: &mut Ledger,
+        books: &mut Books,
         image: &DesiredImage,
         state: State,
     ) {
-        let is_news = ledger.get(image).is_some_and(|entry| entry.state != state);
+        let is_news = books.images.get(image).is_some_and(|entry| entry.state != state);
         match &state {
-            State::Failed(error) | State::NeedsUpstream(error) => {
-                warn!(image = %image.name, digest = %image.digest, "{error}");
+            State::Failed(_, error) | State::NeedsUpstream(error) => {
+                warn!(image = %image.names.first(), digest = %image.digest, "{error}");
             }
-            _ if is_news => info!(image = %image.name, digest = %image.digest, ?state),
+            _ if is_news => info!(image = %image.names.first(), digest = %image.digest, ?state),
             _ => {}
         }
-        ledger.enter(image, state, Instant::now());
-        self.post(desired, ledger);
+        books.images.enter(image, state, Instant::now());
+        self.post(desired, books);
     }
 
-    fn post(&self, desired: &Arc<DesiredState>, ledger: &Ledger) {
+    fn post(&self, desired: &Arc<DesiredState>, books: &Books) {
         let gauge = |count: usize| i64::try_from(count).unwrap_or(i64::MAX);
-        let held = self.0.board.post(desired, ledger);
+        let count = self.0.board.post(desired, books);
         self.0.metrics.wanted.set(gauge(desired.images.len()));
-        self.0.metrics.held.set(gauge(held));
+        self.0.metrics.held.set(gauge(count.held));
+        self.0.metrics.failed.set(gauge(count.failed));
     }
 
     fn note_plan(&self, image: &DesiredImage, plan: Arc<Plan>) {

@@ -14,13 +14,15 @@ use tokio::time::{sleep, timeout};
 use tracing::debug;
 
 use super::{ContainerdError, lease::Lease, namespace::answer, wire::Wire};
-use crate::runtime::{Runtime, RuntimeError, Unpack};
+use crate::runtime::{Removal, Runtime, RuntimeError, Unpack};
 
 mod error;
 mod name;
 mod naming;
+mod removing;
 mod unpacked;
 mod unpacking;
+mod usage;
 
 use error::{failed, unavailable};
 use name::normal;
@@ -92,6 +94,20 @@ impl Runtime for ContainerdRuntime {
         };
         named.await.map_err(|error| unavailable(STEP, error))
     }
+
+    async fn remove(&self, names: &[String], digest: &Digest) -> Result<Removal, RuntimeError> {
+        const STEP: &str = "remove an image";
+        let channel = self.channel(STEP).await?;
+        let names: Vec<_> = names.iter().map(|name| normal(name)).collect();
+        let removed = async {
+            let (removal, gone) = removing::remove(&channel, &names, digest).await?;
+            for name in gone {
+                forgotten(&channel, &name, digest).await?;
+            }
+            Ok(removal)
+        };
+        removed.await.map_err(|error| unavailable(STEP, error))
+    }
 }
 
 /// What CRI lists under a name in full, if it is unpacked.
@@ -126,6 +142,18 @@ async fn adopted(channel: &Channel, name: &str, digest: &Digest) -> Result<(), C
     };
     let late = |_| ContainerdError::TimedOut { step: "show a new name of an image" };
     timeout(ADOPTED, seen).await.map_err(late)?
+}
+
+/// Waits until the kubelet would no longer see the name.
+async fn forgotten(channel: &Channel, name: &str, digest: &Digest) -> Result<(), ContainerdError> {
+    let gone = async {
+        while points_to(listed(channel, name).await?, digest) {
+            sleep(PAUSE).await;
+        }
+        Ok(())
+    };
+    let late = |_| ContainerdError::TimedOut { step: "forget a name of an image" };
+    timeout(ADOPTED, gone).await.map_err(late)?
 }
 
 /// CRI keeps together what has one config; the other names of a digest tell which image a tag is.

@@ -78,8 +78,8 @@ pub fn parse(yaml: &str) -> Result<Vec<DesiredImage>, BadDesired> {
     let images = entries.map(|(index, entry)| entry.image(index + 1));
     let images = images.collect::<Result<Vec<_>, _>>()?;
     let mut names = HashSet::new();
-    match images.iter().find(|image| !names.insert(&image.name)) {
-        Some(twice) => Err(BadDesired::Duplicate(twice.name.clone())),
+    match images.iter().find(|image| !names.insert(image.names.first())) {
+        Some(twice) => Err(BadDesired::Duplicate(twice.names.first().clone())),
         None => Ok(images),
     }
 }
@@ -102,7 +102,7 @@ impl Entry {
         if name.digest().is_some_and(|named| *named != digest) {
             return Err(BadDesired::TwoDigests { number });
         }
-        Ok(DesiredImage { name, digest, source })
+        Ok(DesiredImage { names: name.into(), digest, source })
     }
 }
 
@@ -126,7 +126,8 @@ mod tests {
              - ref: a\n  digest: {two}\n  source: Peers\n"
         );
         let images = parse(&yaml).unwrap();
-        let shown: Vec<_> = images.iter().map(|it| (it.name.to_string(), it.source)).collect();
+        let shown: Vec<_> =
+            images.iter().map(|it| (it.names.first().to_string(), it.source)).collect();
         let b = ("r.example/b:v1".to_owned(), Source::Upstream);
         assert_eq!(shown, [b, ("docker.io/library/a:latest".to_owned(), Source::Peers)]);
         assert_eq!(images[1].digest, two);

@@ -98,10 +98,11 @@ impl DesiredFile {
         let read = self.read().await;
         self.state.send_if_modified(|state| {
             let now = match read {
-                Ok(images) => DesiredState { images, problem: None },
+                Ok(images) => DesiredState { images, ..DesiredState::default() },
                 Err(problem) => DesiredState {
                     images: state.images.clone(),
                     problem: Some(problem.to_string()),
+                    ..DesiredState::default()
                 },
             };
             let is_news = **state != now;

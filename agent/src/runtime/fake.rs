@@ -1,14 +1,14 @@
 //! A runtime in memory, for tests and for nodes without containerd.
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::{BTreeMap, BTreeSet, VecDeque},
     sync::{Mutex, MutexGuard, PoisonError},
 };
 
 use async_trait::async_trait;
 use onepull_mirror::Digest;
 
-use super::{Runtime, RuntimeError, Unpack};
+use super::{Removal, Runtime, RuntimeError, Unpack};
 
 /// Pulls succeed at once, except where a failure was scripted.
 #[derive(Debug, Default)]
@@ -21,6 +21,7 @@ struct State {
     names: BTreeMap<String, Digest>,
     failures: VecDeque<String>,
     pulls: Vec<String>,
+    used: BTreeSet<Digest>,
 }
 
 // === impl FakeRuntime ===
@@ -42,8 +43,17 @@ impl FakeRuntime {
     }
 
     /// Forgets a name, as when somebody removes the image.
-    pub fn remove(&self, name: &str) {
+    pub fn forget(&self, name: &str) {
         self.lock().names.remove(name);
+    }
+
+    /// Says whether a container uses an image.
+    pub fn use_image(&self, digest: Digest, is_used: bool) {
+        let mut state = self.lock();
+        match is_used {
+            true => state.used.insert(digest),
+            false => state.used.remove(&digest),
+        };
     }
 
     fn lock(&self) -> MutexGuard<'_, State> {
@@ -83,5 +93,16 @@ impl Runtime for FakeRuntime {
         }
         state.names.insert(name.to_owned(), *digest);
         Ok(())
+    }
+
+    async fn remove(&self, names: &[String], digest: &Digest) -> Result<Removal, RuntimeError> {
+        let mut state = self.lock();
+        let is_unwanted = |name: &String, of: &Digest| of == digest && names.contains(name);
+        let is_there = state.names.iter().any(|(name, of)| is_unwanted(name, of));
+        if is_there && state.used.contains(digest) {
+            return Ok(Removal::InUse);
+        }
+        state.names.retain(|name, of| !is_unwanted(name, of));
+        Ok(Removal::Gone)
     }
 }

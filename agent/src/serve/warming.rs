@@ -13,6 +13,7 @@ use crate::{
     containerd::{ContainerdRuntime, ContainerdSink, ContainerdStore},
     desired::DesiredFile,
     node::Node,
+    origins::Origins,
     p2p::Libp2pRouter,
     warm::{Parts, Warmer},
 };
@@ -32,6 +33,7 @@ pub(super) async fn start_warming(
     tasks: &TaskTracker,
     running: CancellationToken,
     registry: &mut Registry,
+    origins: Origins,
 ) -> Option<Warmer> {
     let file = DesiredFile::follow(config.desired.clone()?, tasks, running.clone()).await;
     let socket = &config.containerd_socket;
@@ -42,6 +44,7 @@ pub(super) async fn start_warming(
         sink: Arc::new(ContainerdSink::new(socket, node.deliveries())),
         store,
         warm: node.warm().clone(),
+        origins,
         begins: begins.boxed(),
         tasks: tasks.clone(),
         running,

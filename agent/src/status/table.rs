@@ -26,6 +26,10 @@ pub fn table(status: &NodeStatus) -> String {
             let _ = writeln!(text, "{}: {error}", image.name);
         }
     }
+    for image in status.removals.iter().filter(|image| !image.is_gone) {
+        let why = image.error.as_deref().unwrap_or("its turn comes");
+        let _ = writeln!(text, "{} is to be removed: {why}", image.name);
+    }
     if let Some(problem) = &status.problem {
         let _ = writeln!(text, "{problem}");
     }
@@ -86,11 +90,14 @@ fn duration(seconds: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::desired::Source;
+    use onepull_api::NodeReason;
+
+    use crate::{desired::Source, status::RemovalStatus};
 
     fn image(name: &str, state: Phase, done: Option<(u64, u64)>) -> ImageStatus {
         ImageStatus {
             name: name.into(),
+            also: Vec::new(),
             digest: "sha256:1".into(),
             source: Source::Peers,
             state,
@@ -98,6 +105,9 @@ mod tests {
             bytes_done: done.map(|(done, _)| done),
             bytes_total: done.map(|(_, total)| total),
             bytes_from_peers: 0,
+            bytes_from_upstream: 0,
+            blobs_complete: false,
+            reason: None,
             error: (state == Phase::NeedsUpstream).then(|| "nobody has it".into()),
         }
     }
@@ -108,12 +118,22 @@ mod tests {
             image("r.example/a:v1", Phase::Warming, Some(((3 << 30) - 1, 3 << 30))),
             image("r.example/long:v1", Phase::NeedsUpstream, None),
         ];
-        let shown = table(&NodeStatus { problem: Some("the file is bad".into()), images });
+        let removal = |name: &str, is_gone| RemovalStatus {
+            name: name.into(),
+            digest: "sha256:1".into(),
+            is_gone,
+            reason: Some(NodeReason::ImageInUse),
+            error: Some("a container uses it".into()),
+        };
+        let removals = vec![removal("r.example/old:v1", false), removal("gone", true)];
+        let shown =
+            table(&NodeStatus { problem: Some("the file is bad".into()), images, removals });
         let expected = "\
 IMAGE              STATE           SOURCE  DONE     SIZE    FOR
 r.example/a:v1     warming         peers   99 %  3.0 GiB  1m15s
 r.example/long:v1  needs upstream  peers      -        -  1m15s
 r.example/long:v1: nobody has it
+r.example/old:v1 is to be removed: a container uses it
 the file is bad
 ";
         assert_eq!(shown, expected);

@@ -39,14 +39,20 @@ enum Reach {
 // === impl Warmer ===
 
 impl Warmer {
-    /// Whether the runtime lists the image.
+    /// Whether the runtime lists the image under all its names.
     pub(super) async fn holds(&self, image: &DesiredImage) -> Result<bool, Obstacle> {
-        let found = self.0.runtime.find(&image.name.to_string()).await?;
-        let holds = found == Some(image.digest);
-        if holds {
-            self.learn(image).await;
+        Ok(self.unlisted(image).await?.is_none())
+    }
+
+    /// The first name under which the runtime does not list the image.
+    async fn unlisted(&self, image: &DesiredImage) -> Result<Option<String>, Obstacle> {
+        for name in image.names.iter().map(ToString::to_string) {
+            if self.0.runtime.find(&name).await? != Some(image.digest) {
+                return Ok(Some(name));
+            }
         }
-        Ok(holds)
+        self.learn(image).await;
+        Ok(None)
     }
 
     /// Returns when the runtime lists the image.
@@ -61,17 +67,20 @@ impl Warmer {
                 self.pull(image).await?;
             }
         }
-        match self.holds(image).await? {
-            true => Ok(()),
-            false => Err(Obstacle::NotListed(image.name.to_string())),
+        match self.unlisted(image).await? {
+            None => Ok(()),
+            Some(name) => Err(Obstacle::NotListed(name)),
         }
     }
 
-    /// The runtime fetches what is missing, and unpacks.
+    /// The runtime fetches what is missing, and unpacks. From the second repository on there is nothing
+    /// left to fetch, but its registry has its say.
     async fn pull(&self, image: &DesiredImage) -> Result<(), Obstacle> {
-        self.0.runtime.pull(&image.name.repository(), &image.digest).await?;
-        if image.name.has_tag() {
-            self.0.runtime.tag(&image.name.to_string(), &image.digest).await?;
+        for repository in image.names.repositories() {
+            self.0.runtime.pull(&repository, &image.digest).await?;
+        }
+        for name in image.names.iter().filter(|name| name.has_tag()) {
+            self.0.runtime.tag(&name.to_string(), &image.digest).await?;
         }
         Ok(())
     }
@@ -100,7 +109,7 @@ impl Warmer {
         let plan = self.plan(image, Reach::Peers).await?;
         self.note_plan(image, Arc::clone(&plan));
         while !self.write(image, &plan, &mut pulls).await? {
-            info!(image = %image.name, "left to the runtime, which pulls it");
+            info!(image = %image.names.first(), "left to the runtime, which pulls it");
             Left::new(&*self.0.store, plan.digests()).completes().await;
             pulls.forget();
         }
@@ -142,7 +151,7 @@ impl Warmer {
         }
         let deadline = Instant::now() + NO_SOURCE;
         loop {
-            match self.0.warm.manifest(digest, image.name.registry()).await {
+            match self.0.warm.manifest(digest, image.names.first().registry()).await {
                 Ok(bytes) => return Ok(bytes),
                 Err(WarmError::NoSource(_)) if Instant::now() < deadline => sleep(PAUSE).await,
                 Err(WarmError::NoSource(_)) => return Err(Obstacle::NeedsUpstream(digest)),
@@ -163,7 +172,7 @@ impl Warmer {
             sink: &*self.0.sink,
             store: &*self.0.store,
             warm: &self.0.warm,
-            registry: image.name.registry(),
+            registry: image.names.first().registry(),
             written: &written,
             warmed: &self.0.metrics.warmed,
             turns: watch::Sender::default(),

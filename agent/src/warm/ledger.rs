@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 
+use onepull_api::NodeReason;
 use tokio::time::{Duration, Instant};
 
 use crate::desired::DesiredImage;
@@ -28,7 +29,7 @@ pub(crate) enum State {
     /// No other node has it, and this one is not to ask the registry. Tried again later.
     NeedsUpstream(String),
     /// It went wrong. Tried again later.
-    Failed(String),
+    Failed(NodeReason, String),
 }
 
 /// One image's state.
@@ -91,11 +92,11 @@ impl Ledger {
         entry.due = match state {
             State::Waiting | State::Warming => now,
             State::Held => now + LOOK_AGAIN,
-            State::NeedsUpstream(_) | State::Failed(_) => now + wait(entry.failures),
+            State::NeedsUpstream(_) | State::Failed(..) => now + wait(entry.failures),
         };
         match state {
             State::Held => entry.failures = 0,
-            State::NeedsUpstream(_) | State::Failed(_) => entry.failures += 1,
+            State::NeedsUpstream(_) | State::Failed(..) => entry.failures += 1,
             State::Waiting | State::Warming => {}
         }
         entry.state = state;
@@ -116,18 +117,18 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
-    use crate::desired::Source;
+    use crate::desired::{ImageName, Source};
 
     fn image(number: u8) -> DesiredImage {
         DesiredImage {
-            name: format!("r.example/app:v{number}").parse().unwrap(),
+            names: format!("r.example/app:v{number}").parse::<ImageName>().unwrap().into(),
             digest: Digest::sha256(&[number]),
             source: Source::Peers,
         }
     }
 
     fn failed() -> State {
-        State::Failed("no".into())
+        State::Failed(NodeReason::RuntimeFailed, "no".into())
     }
 
     #[tokio::test(start_paused = true)]

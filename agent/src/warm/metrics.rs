@@ -12,6 +12,8 @@ pub(crate) struct WarmMetrics {
     pub(crate) wanted: Gauge,
     /// Those that it holds.
     pub(crate) held: Gauge,
+    /// Those that it cannot get, or where it went wrong.
+    pub(crate) failed: Gauge,
     /// Bytes that were written ahead of any pull.
     pub(crate) warmed: Counter,
 }
@@ -23,6 +25,8 @@ impl WarmMetrics {
         registry.register("images_wanted", "Images declared on this node", metrics.wanted.clone());
         let help = "Images declared on this node that its runtime lists";
         registry.register("images_held", help, metrics.held.clone());
+        let help = "Images declared on this node that it cannot get, or where it went wrong";
+        registry.register("images_failed", help, metrics.failed.clone());
         let help = "Bytes from peers that were written into the runtime's store ahead of any pull";
         registry.register_with_unit("warmed", help, Unit::Bytes, metrics.warmed.clone());
         metrics

@@ -29,10 +29,10 @@ pub(crate) enum Obstacle {
 
 impl From<Obstacle> for State {
     fn from(obstacle: Obstacle) -> Self {
-        let sentence = obstacle.to_string();
+        let (reason, sentence) = (obstacle.reason(), obstacle.to_string());
         match obstacle {
             Obstacle::NeedsUpstream(_) => Self::NeedsUpstream(sentence),
-            _ => Self::Failed(sentence),
+            _ => Self::Failed(reason, sentence),
         }
     }
 }

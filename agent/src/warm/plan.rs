@@ -5,7 +5,7 @@
 
 use bytes::Bytes;
 use onepull_mirror::{
-    Digest,
+    Digest, Store,
     sink::{Part, Role},
 };
 
@@ -65,6 +65,14 @@ impl Plan {
     /// The sizes of layers and config, added up.
     pub(crate) fn bytes(&self) -> u64 {
         self.each().map(|blob| blob.size).sum()
+    }
+
+    /// Whether all of it is in the store, its manifests included.
+    pub(crate) fn is_complete(&self, store: &dyn Store) -> bool {
+        let manifests = self.manifests.iter().map(|(digest, _)| *digest);
+        let is_here =
+            |digest| store.follow(&digest).borrow().is_some_and(|it| it.complete().is_some());
+        self.digests().chain(manifests).all(is_here)
     }
 
     pub(crate) fn config(&self) -> &Digest {

@@ -1,9 +1,13 @@
 //! What every [`Runtime`] promises, of the fake and of real containerds.
 
 use async_trait::async_trait;
+use containerd_client::services::v1::{
+    Container, CreateContainerRequest, DeleteContainerRequest, container,
+    containers_client::ContainersClient,
+};
 use onepull_agent::{
-    containerd::ContainerdRuntime,
-    runtime::{FakeRuntime, Runtime, RuntimeError},
+    containerd::{ContainerdRuntime, NAMESPACE},
+    runtime::{FakeRuntime, Removal, Runtime, RuntimeError},
 };
 use onepull_mirror::Digest;
 use onepull_testbed::{
@@ -13,7 +17,7 @@ use onepull_testbed::{
     registry, skip,
 };
 
-use crate::plain_http;
+use crate::{plain_http, runtime::within};
 
 /// A runtime under test, and a repository with two images that it can pull.
 #[async_trait]
@@ -23,6 +27,8 @@ trait Fixture: Send + Sync {
     fn images(&self) -> [Digest; 2];
     /// Has the next pull fail.
     async fn break_next_pull(&self);
+    /// Has a container of the image that has this name, or ends it.
+    async fn contain(&self, name: &str, digest: &Digest, is_there: bool);
 }
 
 async fn conforms(fixture: &dyn Fixture) {
@@ -53,15 +59,41 @@ async fn conforms(fixture: &dyn Fixture) {
     runtime.tag(&tag, &second).await.unwrap();
     assert_eq!(find(&tag).await, Some(second));
     assert_eq!(find(&by_digest(&first)).await, Some(first), "the old one stays");
-    runtime.tag(&format!("{repository}:v2"), &second).await.unwrap();
+    let other = format!("{repository}:v2");
+    runtime.tag(&other, &second).await.unwrap();
     assert_eq!(find(&tag).await, Some(second));
+    removes(fixture, [&tag, &other], &by_digest(&second)).await;
+}
+
+/// Names go one by one, and the image with the last.
+async fn removes(fixture: &dyn Fixture, [tag, other]: [&String; 2], by_digest: &str) {
+    let (runtime, [first, second]) = (fixture.runtime(), fixture.images());
+    let find = async |name: &str| runtime.find(name).await.unwrap();
+    let remove = async |name: &String, digest: &Digest| {
+        runtime.remove(std::slice::from_ref(name), digest).await.unwrap()
+    };
+    assert_eq!(remove(tag, &first).await, Removal::Gone);
+    assert_eq!(find(tag).await, Some(second), "it stands for another digest");
+
+    fixture.contain(other, &second, true).await;
+    assert_eq!(remove(tag, &second).await, Removal::InUse);
+    assert_eq!(find(tag).await, Some(second), "a container uses the image");
+    fixture.contain(other, &second, false).await;
+
+    for _ in 0..2 {
+        assert_eq!(remove(tag, &second).await, Removal::Gone);
+        assert_eq!([find(tag).await, find(other).await], [None, Some(second)]);
+    }
+    let rest = [other.clone(), by_digest.to_owned()];
+    assert_eq!(runtime.remove(&rest, &second).await.unwrap(), Removal::Gone);
+    assert_eq!([find(other).await, find(by_digest).await], [None; 2]);
 }
 
 struct Real {
     runtime: ContainerdRuntime,
     registry: Registry,
     images: [Digest; 2],
-    _containerd: Containerd,
+    containerd: Containerd,
     _folder: tempfile::TempDir,
 }
 
@@ -81,7 +113,7 @@ impl Real {
         let options = Options { hosts_dir: Some(folder.path().to_owned()), ..Default::default() };
         let containerd = Containerd::start(version, options).await.unwrap();
         let runtime = ContainerdRuntime::new(&containerd.socket());
-        Self { runtime, registry, images, _containerd: containerd, _folder: folder }
+        Self { runtime, registry, images, containerd, _folder: folder }
     }
 }
 
@@ -101,6 +133,26 @@ impl Fixture for Real {
 
     /// The registry does not have the image.
     async fn break_next_pull(&self) {}
+
+    async fn contain(&self, name: &str, _: &Digest, is_there: bool) {
+        const ID: &str = "a-container-of-the-test";
+        let mut containers = ContainersClient::new(self.containerd.channel().await.unwrap());
+        if !is_there {
+            let end = DeleteContainerRequest { id: ID.to_owned() };
+            containers.delete(within(NAMESPACE, end)).await.unwrap();
+            return;
+        }
+        let runtime = container::Runtime { name: "io.containerd.runc.v2".into(), options: None };
+        let container = Container {
+            id: ID.to_owned(),
+            image: name.to_owned(),
+            runtime: Some(runtime),
+            spec: Some(prost_types::Any::default()),
+            ..Default::default()
+        };
+        let create = CreateContainerRequest { container: Some(container) };
+        containers.create(within(NAMESPACE, create)).await.unwrap();
+    }
 }
 
 #[async_trait]
@@ -119,6 +171,10 @@ impl Fixture for FakeRuntime {
 
     async fn break_next_pull(&self) {
         self.fail_pull("not found");
+    }
+
+    async fn contain(&self, _: &str, digest: &Digest, is_there: bool) {
+        self.use_image(*digest, is_there);
     }
 }
 

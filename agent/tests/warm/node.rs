@@ -17,8 +17,9 @@ use http_body_util::{BodyExt, Empty};
 use hyper::{Request, StatusCode};
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use onepull_agent::{
-    desired::{Desired, DesiredImage, DesiredState, Source},
-    runtime::{Runtime, RuntimeError, Unpack},
+    desired::{Desired, DesiredImage, DesiredState, ImageName, Source},
+    origins::Origins,
+    runtime::{Removal, Runtime, RuntimeError, Unpack},
     status::{ImageStatus, Phase},
     warm::{self, Warmer},
 };
@@ -73,8 +74,9 @@ pub(crate) struct PullingRuntime {
 
 impl Declared {
     pub(crate) fn say(&self, image: &Image, source: Source) {
-        let image = DesiredImage { name: NAME.parse().unwrap(), digest: image.index.0, source };
-        self.0.send_replace(Arc::new(DesiredState { images: vec![image], problem: None }));
+        let names = NAME.parse::<ImageName>().unwrap().into();
+        let image = DesiredImage { names, digest: image.index.0, source };
+        self.0.send_replace(Arc::new(DesiredState { images: vec![image], ..Default::default() }));
     }
 }
 
@@ -183,6 +185,12 @@ impl Runtime for PullingRuntime {
         self.names.lock().unwrap().insert(name.to_owned(), *digest);
         Ok(())
     }
+
+    async fn remove(&self, names: &[String], digest: &Digest) -> Result<Removal, RuntimeError> {
+        let mut all = self.names.lock().unwrap();
+        all.retain(|name, of| !(of == digest && names.contains(name)));
+        Ok(Removal::Gone)
+    }
 }
 
 impl Node {
@@ -237,6 +245,7 @@ impl Node {
             sink: Arc::new(FolderSink::new(store.clone())),
             store: store.clone(),
             warm: mirror.warm(),
+            origins: Origins::default(),
             begins: std::future::ready(()).boxed(),
             tasks: tasks.clone(),
             running: shutdown.clone(),

@@ -99,6 +99,7 @@ mod tests {
     fn says(state: Phase, source: Source) -> ImageStatus {
         ImageStatus {
             name: "r.example/app:v1".into(),
+            also: Vec::new(),
             digest: "sha256:1".into(),
             source,
             state,
@@ -106,6 +107,9 @@ mod tests {
             bytes_done: None,
             bytes_total: None,
             bytes_from_peers: 0,
+            bytes_from_upstream: 0,
+            blobs_complete: false,
+            reason: None,
             error: (state != Phase::Held).then(|| "no".into()),
         }
     }

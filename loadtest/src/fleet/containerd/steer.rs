@@ -74,7 +74,7 @@ mod tests {
             replace(&path, &document(name, &digest, source)).unwrap();
             let images = parse(&fs::read_to_string(&path).unwrap()).unwrap();
             let [image] = images.as_slice() else { panic!("{images:?}") };
-            assert_eq!(image.name, name.parse::<ImageName>().unwrap());
+            assert_eq!(*image.names.first(), name.parse::<ImageName>().unwrap());
             assert_eq!((image.digest, image.source), (digest, source));
         }
         assert_eq!(fs::read_dir(path.parent().unwrap()).unwrap().count(), 1);

@@ -47,6 +47,7 @@ impl Steered for Nodes {
         };
         Ok(Some(ImageStatus {
             name: "r.example/app:v1".into(),
+            also: Vec::new(),
             digest: "sha256:1".into(),
             source,
             state,
@@ -54,6 +55,9 @@ impl Steered for Nodes {
             bytes_done: None,
             bytes_total: None,
             bytes_from_peers: 0,
+            bytes_from_upstream: 0,
+            blobs_complete: false,
+            reason: None,
             error: (state == Phase::Failed).then(|| "refused".into()),
         }))
     }
