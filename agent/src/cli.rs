@@ -120,6 +120,12 @@ pub(crate) struct Flags {
     #[arg(long, env = "ONEPULL_DESIRED", value_name = "FILE")]
     pub(crate) desired: Option<PathBuf>,
 
+    /// Hold what this node's NodeImageCache says (its name is that of --node-name), and report into its
+    /// status. The API server is that of the pod's service account, or of KUBECONFIG; while it is
+    /// away the node goes on with what it knew.
+    #[arg(long, env = "ONEPULL_KUBE")]
+    pub(crate) kube: bool,
+
     /// Where /metrics, /status, /livez and /readyz are served, read-only.
     #[arg(long, env = "ONEPULL_ADMIN_LISTEN", value_name = "ADDR", default_value = "[::]:29903")]
     pub(crate) admin_listen: SocketAddr,
@@ -133,11 +139,12 @@ pub(crate) struct Flags {
     #[arg(long, env = "ONEPULL_BOOTSTRAP", value_name = "HOST:PORT", value_delimiter = ',')]
     pub(crate) bootstrap: Vec<HostPort>,
 
-    /// This node's name in logs. [default: the host name]
+    /// This node's name, in logs and, with --kube, in the cluster. [default: the host name]
     #[arg(long, env = "ONEPULL_NODE_NAME", value_name = "NAME")]
     pub(crate) node_name: Option<String>,
 
-    /// This node's failure domain; peers in the same one are asked first.
+    /// This node's failure domain; peers in the same one are asked first. [default: with --kube, what the
+    /// NodeImageCache says when the agent starts]
     #[arg(long, env = "ONEPULL_ZONE", value_name = "ZONE")]
     pub(crate) zone: Option<String>,
 
@@ -192,6 +199,16 @@ mod tests {
     #[test]
     fn the_command_line_is_consistent() {
         Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn what_to_hold_is_said_by_a_file_or_by_the_cluster_and_not_by_both() {
+        let serve = ["onepull-agent", "serve", "--kube", "--desired", "images.yaml"];
+        let Command::Serve(flags) = Cli::try_parse_from(serve).unwrap().command else {
+            unreachable!()
+        };
+        let error = Config::build(flags).unwrap_err().to_string();
+        assert!(error.contains("--kube") && error.contains("--desired images.yaml"), "{error}");
     }
 
     #[test]

@@ -37,12 +37,21 @@ pub struct Config {
     pub hosts_dir: PathBuf,
     /// The registries to mirror; empty for all.
     pub registries: Vec<Registry>,
-    /// The file with the images that this node is to hold.
-    pub desired: Option<PathBuf>,
+    /// Who says which images this node is to hold; nobody, for `None`.
+    pub desired: Option<DesiredFrom>,
     /// Where metrics and probes are served.
     pub admin_listen: SocketAddr,
     /// Where identity and backups are kept.
     pub data_dir: PathBuf,
+}
+
+/// Who says which images a node is to hold.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DesiredFrom {
+    /// A file.
+    File(PathBuf),
+    /// The NodeImageCache that has the node's name.
+    Kube,
 }
 
 /// A configuration that makes no sense.
@@ -54,6 +63,12 @@ pub enum ConfigError {
          serves this node's container runtime only; use 127.0.0.1:PORT"
     )]
     MirrorNotLoopback(SocketAddr),
+    /// Two would say what to hold.
+    #[error(
+        "--kube and --desired {} both say which images this node is to hold: leave one of them out",
+        .0.display()
+    )]
+    TwoSayWhatToHold(PathBuf),
     /// Peers would be served beyond this host without authentication.
     #[error(
         "{flag} {address} is no loopback address, and nothing authenticates peers: say \
@@ -78,6 +93,7 @@ impl Config {
         if !flags.mirror_listen.ip().is_loopback() {
             return Err(ConfigError::MirrorNotLoopback(flags.mirror_listen));
         }
+        let desired = desired_from(flags.kube, flags.desired)?;
         let insecure = flags.insecure_peers;
         let peer_listen = peers_at("--peer-listen", flags.peer_listen, PEER_PORT, insecure)?;
         let p2p_listen = peers_at("--p2p-listen", flags.p2p_listen, P2P_PORT, insecure)?;
@@ -98,7 +114,7 @@ impl Config {
             containerd_socket: flags.containerd_socket,
             hosts_dir: flags.hosts_dir,
             registries: flags.registry,
-            desired: flags.desired,
+            desired,
             admin_listen: flags.admin_listen,
             data_dir: flags.data_dir,
         })
@@ -124,6 +140,14 @@ impl Config {
             admin_listen: self.admin_listen,
             bootstrap: self.node.bootstrap.clone(),
         }
+    }
+}
+
+fn desired_from(kube: bool, file: Option<PathBuf>) -> Result<Option<DesiredFrom>, ConfigError> {
+    match (kube, file) {
+        (true, Some(file)) => Err(ConfigError::TwoSayWhatToHold(file)),
+        (true, None) => Ok(Some(DesiredFrom::Kube)),
+        (false, file) => Ok(file.map(DesiredFrom::File)),
     }
 }
 

@@ -9,6 +9,7 @@ pub mod containerd;
 pub mod desired;
 pub mod hosts;
 mod inotify;
+mod kube;
 pub mod listen;
 pub mod node;
 pub mod origins;

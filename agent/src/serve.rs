@@ -24,9 +24,8 @@ use crate::{
     config::Config,
     containerd::{ContainerdError, ContainerdStore, Pace},
     listen::{ListenError, bind},
-    node::{Node, StartError},
+    node::{Node, NodeConfig, StartError},
     origins::Origins,
-    warm::Warmer,
 };
 
 mod open_files;
@@ -34,7 +33,7 @@ mod pointing;
 mod warming;
 
 use pointing::point_containerd_here;
-use warming::start_warming;
+use warming::{Declared, Place, Warming, zone};
 
 /// How long answers of the admin listener may go on at the end; each is a few KiB.
 const ADMIN_DRAIN: Duration = Duration::from_secs(1);
@@ -83,7 +82,10 @@ pub async fn run(config: Config) -> Result<(), ServeError> {
     let admin_listener = bind(config.admin_listen, "--admin-listen").await?;
     let socket = &config.containerd_socket;
     let store = ContainerdStore::connect(socket, Pace::default(), &tasks, running.clone()).await?;
-    let (node, deliveries) = Node::start(config.node.clone(), store.clone(), &mut registry).await?;
+    let declared = Declared::follow(&config, &tasks, running.clone(), &mut registry).await;
+    let zone = zone(&config, declared.as_ref()).await;
+    let joins = NodeConfig { zone, ..config.node.clone() };
+    let (node, deliveries) = Node::start(joins, store.clone(), &mut registry).await?;
     let metrics = node.metrics().clone();
     let origins = Origins::default();
     let keep_account = keep_account(store.clone(), deliveries, metrics.clone(), origins.clone());
@@ -93,11 +95,19 @@ pub async fn run(config: Config) -> Result<(), ServeError> {
     let address = config.admin_listen;
     // Ready means that containerd is pointed here, so that comes first.
     let pointed = point_containerd_here(&config, node.mirror_addr()).await;
-    let (held, stopping) = (store.clone(), running.clone());
-    let warmer =
-        start_warming(&config, &node, held, &tasks, stopping, &mut registry, origins).await;
+    let place = Place {
+        node: &node,
+        socket,
+        store: store.clone(),
+        origins,
+        problem: pointed.clone().err(),
+        tasks: &tasks,
+        running: running.clone(),
+    };
+    let warming = declared.map(|declared| declared.warm(place, &mut registry));
     let admin = Admin::new(registry, move || readiness(&pointed, &store, &router));
-    let admin = admin.with_status(move || warmer.as_ref().map(Warmer::status).unwrap_or_default());
+    let admin =
+        admin.with_status(move || warming.as_ref().map(Warming::status).unwrap_or_default());
     tasks.spawn(serve_admin(admin_listener, admin.clone(), metrics, running.clone()));
     info!(node = config.node.name, mirror = %node.mirror_addr(), admin = %address, "serving");
 

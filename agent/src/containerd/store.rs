@@ -1,6 +1,11 @@
 //! The [`Store`] of a node that runs containerd.
 
-use std::{error::Error, path::Path, sync::Arc, time::Duration};
+use std::{
+    error::Error,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use async_trait::async_trait;
 use onepull_mirror::{
@@ -70,6 +75,11 @@ impl ContainerdStore {
     /// Whether containerd answers now and the list of its blobs is being kept true.
     pub fn is_connected(&self) -> bool {
         matches!(*self.link.borrow(), Link::Up(_))
+    }
+
+    /// The folder that holds its blobs, once containerd has named it.
+    pub fn content_root(&self) -> Option<PathBuf> {
+        self.session().map(|session| session.root)
     }
 
     /// Waits until containerd's blobs have been listed for the first time and its downloads are

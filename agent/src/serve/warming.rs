@@ -1,20 +1,23 @@
 //! Starts what brings declared images to this node, where any are declared.
 
-use std::sync::Arc;
+use std::{path::Path, sync::Arc};
 
 use futures::FutureExt;
 use onepull_mirror::Router;
 use prometheus_client::registry::Registry;
 use tokio::time::{Duration, sleep, timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::info;
 
 use crate::{
-    config::Config,
+    config::{Config, DesiredFrom},
     containerd::{ContainerdRuntime, ContainerdSink, ContainerdStore},
-    desired::DesiredFile,
+    desired::{Desired, DesiredFile},
+    kube::{Kube, Surroundings},
     node::Node,
     origins::Origins,
     p2p::Libp2pRouter,
+    status::NodeStatus,
     warm::{Parts, Warmer},
 };
 
@@ -25,31 +28,103 @@ const FIRST_PEER: Duration = Duration::from_secs(15);
 /// Between two looks for it.
 const LOOK: Duration = Duration::from_millis(200);
 
-/// Warms what `--desired` says. To be called when the runtime asks the mirror already.
-pub(super) async fn start_warming(
-    config: &Config,
-    node: &Node,
-    store: Arc<ContainerdStore>,
-    tasks: &TaskTracker,
-    running: CancellationToken,
-    registry: &mut Registry,
-    origins: Origins,
-) -> Option<Warmer> {
-    let file = DesiredFile::follow(config.desired.clone()?, tasks, running.clone()).await;
-    let socket = &config.containerd_socket;
-    let begins = may_begin(Arc::clone(&store), node.router().clone());
-    let parts = Parts {
-        desired: Arc::new(file),
-        runtime: Arc::new(ContainerdRuntime::new(socket)),
-        sink: Arc::new(ContainerdSink::new(socket, node.deliveries())),
-        store,
-        warm: node.warm().clone(),
-        origins,
-        begins: begins.boxed(),
-        tasks: tasks.clone(),
-        running,
-    };
-    Some(Warmer::start(parts, registry))
+/// Who says what this node is to hold.
+pub(super) enum Declared {
+    File(Arc<DesiredFile>),
+    Kube(Arc<Kube>),
+}
+
+/// Where images are brought to.
+pub(super) struct Place<'a> {
+    pub(super) node: &'a Node,
+    pub(super) socket: &'a Path,
+    pub(super) store: Arc<ContainerdStore>,
+    pub(super) origins: Origins,
+    /// What is wrong with the node as a whole.
+    pub(super) problem: Option<String>,
+    pub(super) tasks: &'a TaskTracker,
+    pub(super) running: CancellationToken,
+}
+
+/// A node that brings images.
+pub(super) struct Warming {
+    warmer: Warmer,
+    kube: Option<Arc<Kube>>,
+}
+
+/// The failure domain that the flags name, else the cluster.
+pub(super) async fn zone(config: &Config, declared: Option<&Declared>) -> Option<String> {
+    match (&config.node.zone, declared) {
+        (None, Some(Declared::Kube(kube))) => {
+            let zone = kube.zone().await;
+            info!(zone, "the zone that the node's NodeImageCache says");
+            zone
+        }
+        (zone, _) => zone.clone(),
+    }
+}
+
+// === impl Declared ===
+
+impl Declared {
+    /// Begins to hear what is declared, where anybody declares.
+    pub(super) async fn follow(
+        config: &Config,
+        tasks: &TaskTracker,
+        running: CancellationToken,
+        registry: &mut Registry,
+    ) -> Option<Self> {
+        Some(match config.desired.clone()? {
+            DesiredFrom::File(file) => {
+                Self::File(Arc::new(DesiredFile::follow(file, tasks, running).await))
+            }
+            DesiredFrom::Kube => {
+                let (name, folder) = (&config.node.name, &config.data_dir);
+                Self::Kube(Arc::new(Kube::follow(name, folder, tasks, running, registry).await))
+            }
+        })
+    }
+
+    /// Brings it. To be called when the runtime asks the mirror already.
+    pub(super) fn warm(self, place: Place<'_>, registry: &mut Registry) -> Warming {
+        let (desired, kube): (Arc<dyn Desired>, _) = match self {
+            Self::File(file) => (file, None),
+            Self::Kube(kube) => (Arc::clone(&kube) as _, Some(kube)),
+        };
+        let Place { node, socket, store, origins, problem, tasks, running } = place;
+        let begins = may_begin(Arc::clone(&store), node.router().clone());
+        let parts = Parts {
+            desired,
+            runtime: Arc::new(ContainerdRuntime::new(socket)),
+            sink: Arc::new(ContainerdSink::new(socket, node.deliveries())),
+            store: Arc::clone(&store) as _,
+            warm: node.warm().clone(),
+            origins,
+            begins: begins.boxed(),
+            tasks: tasks.clone(),
+            running: running.clone(),
+        };
+        let warmer = Warmer::start(parts, registry);
+        if let Some(kube) = &kube {
+            let surroundings = Surroundings {
+                images: Box::new(move || store.content_root()),
+                problem: Box::new(move || problem.clone()),
+            };
+            kube.report(warmer.clone(), surroundings, tasks, running);
+        }
+        Warming { warmer, kube }
+    }
+}
+
+// === impl Warming ===
+
+impl Warming {
+    /// How far the images are, and what is wrong.
+    pub(super) fn status(&self) -> NodeStatus {
+        let status = self.warmer.status();
+        let unreported = self.kube.as_ref().and_then(|kube| kube.unreported());
+        NodeStatus { problem: status.problem.clone().or(unreported), ..status }
+    }
 }
 
 /// Resolves when it is known what is here, and peers can be asked.

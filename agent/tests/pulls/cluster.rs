@@ -1,6 +1,6 @@
 //! A registry and nodes for one test, and an image that is too large to pass in one moment.
 
-use std::{net::Ipv4Addr, path::PathBuf, time::Duration};
+use std::{net::Ipv4Addr, path::PathBuf, process::Command, time::Duration};
 
 use onepull_testbed::{
     Containerd, Host, Lab, Layout, Process, Registry, Requirement, Shape, Version, containerd,
@@ -150,6 +150,16 @@ impl Cluster {
 
 impl Node {
     pub(crate) async fn start_agent(&mut self, registry: &str, bootstrap: &[Ipv4Addr]) {
+        self.start_agent_with(registry, bootstrap, |_| {}).await;
+    }
+
+    /// The same with what `also` adds to its command line.
+    pub(crate) async fn start_agent_with(
+        &mut self,
+        registry: &str,
+        bootstrap: &[Ipv4Addr],
+        also: impl FnOnce(&mut Command),
+    ) {
         let ip = self.host.ip();
         let mut command = self.host.command(env!("CARGO_BIN_EXE_onepull-agent"));
         command.arg("serve").args(["--insecure-peers", "--log-format", "json"]);
@@ -165,6 +175,7 @@ impl Node {
             command.args(["--bootstrap", &format!("{peer}:{P2P}")]);
         }
         command.env("ONEPULL_LOG", "info,onepull_mirror=debug");
+        also(&mut command);
         let mut agent = Process::spawn(command, self.folder.path().join("agent.log")).unwrap();
         let ready = agent.ready("the agent is ready", LIMIT, async || {
             self.admin("/readyz").await.filter(|answer| answer.starts_with("HTTP/1.1 200"))

@@ -1,0 +1,168 @@
+//! What to write into the status, and when. Pure.
+//!
+//! A rollout of one image is written when the image is accepted, when it is started, at each quarter of
+//! its bytes, when it first fails, and when it is warm: at most [`BUDGET`] times, whatever its progress
+//! looks like. What goes on failing after that is written now and then. Each write says all there is,
+//! so what happens to several images within a second costs one.
+
+use std::collections::HashMap;
+
+use jiff::Timestamp;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
+use onepull_api::{HeldImage, NodeImageCacheStatus, NodeImageState};
+use tokio::time::{Duration, Instant};
+
+mod account;
+mod assemble;
+mod stage;
+#[cfg(test)]
+mod tests;
+
+use account::Account;
+pub(super) use assemble::{Counted, assemble};
+use stage::Stage;
+
+/// Writes for one image in one rollout.
+pub(super) const BUDGET: u32 = 8;
+
+/// Between two writes. A person who watches sees no difference, and a node that starts with 20 images
+/// writes once.
+const APART: Duration = Duration::from_secs(1);
+
+/// Between two looks at what is on its way: a quarter of a large image takes longer.
+const LOOK: Duration = Duration::from_secs(1);
+
+/// Between two writes that only tell of another trouble of the agent as a whole.
+const COMPLAIN: Duration = Duration::from_secs(60);
+
+/// What the API server has of this node, as far as the agent knows, and what each image has cost.
+#[derive(Debug, Default)]
+pub(super) struct Report {
+    written: Option<NodeImageCacheStatus>,
+    at: Option<Instant>,
+    accounts: HashMap<Rollout, Account>,
+}
+
+/// One image in one rollout.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Rollout {
+    name: String,
+    digest: Option<String>,
+    generation: i64,
+    is_removal: bool,
+}
+
+/// The same moment by both clocks.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Moment {
+    pub(super) now: Instant,
+    pub(super) wall: Timestamp,
+}
+
+/// What to do.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Verdict {
+    /// To be written now.
+    pub(super) write: Option<NodeImageCacheStatus>,
+    /// When to ask again, if nothing happens before.
+    pub(super) look: Option<Instant>,
+}
+
+// === impl Report ===
+
+impl Report {
+    /// The API server has this.
+    pub(super) fn found(written: Option<NodeImageCacheStatus>) -> Self {
+        let images = written.iter().flat_map(|written| &written.images);
+        let accounts = images.map(|image| (Rollout::of(image), Account::found(image))).collect();
+        Self { written, at: None, accounts }
+    }
+
+    /// Whether `current`, whose images say since when they are in their state, is to be written, or when
+    /// to ask again.
+    pub(super) fn decide(&self, current: &NodeImageCacheStatus, at: Moment) -> Verdict {
+        let free = self.at.map_or(at.now, |last| last + APART);
+        match self.due(current, at).map(|due| due.max(free)) {
+            Some(due) if due <= at.now => {
+                Verdict { write: Some(self.dated(current, at.wall)), look: None }
+            }
+            due => Verdict { write: None, look: earliest([due, next_look(current, at.now)]) },
+        }
+    }
+
+    /// `status` has been written. Rollouts that are not in it are over.
+    pub(super) fn wrote(&mut self, status: NodeImageCacheStatus, now: Instant) {
+        let mut accounts = HashMap::new();
+        for image in &status.images {
+            let rollout = Rollout::of(image);
+            let mut account = self.accounts.get(&rollout).copied().unwrap_or_default();
+            if account.says_more(self.before(&rollout), image) {
+                account.pay(image, now);
+            }
+            accounts.insert(rollout, account);
+        }
+        *self = Self { written: Some(status), at: Some(now), accounts };
+    }
+
+    /// When the earliest of what is not written yet has to be.
+    fn due(&self, current: &NodeImageCacheStatus, at: Moment) -> Option<Instant> {
+        let now = at.now;
+        let Some(written) = &self.written else { return Some(now) };
+        let is_new = written.observed_generation != current.observed_generation
+            || written.agent_version != current.agent_version
+            || written.images.len() != current.images.len();
+        if is_new {
+            return Some(now);
+        }
+        let complaint = (written.problem != current.problem)
+            .then(|| self.at.map_or(now, |last| last + COMPLAIN));
+        let images = current.images.iter().map(|image| {
+            let rollout = Rollout::of(image);
+            let account = self.accounts.get(&rollout).copied().unwrap_or_default();
+            account.due(self.before(&rollout), image, at)
+        });
+        earliest(images.chain([complaint]))
+    }
+
+    fn before(&self, rollout: &Rollout) -> Option<&HeldImage> {
+        let images = self.written.iter().flat_map(|written| &written.images);
+        images.into_iter().find(|image| Rollout::of(image) == *rollout)
+    }
+
+    /// With the time since when each image is where it is.
+    fn dated(&self, current: &NodeImageCacheStatus, wall: Timestamp) -> NodeImageCacheStatus {
+        let mut status = current.clone();
+        for image in &mut status.images {
+            let before = self.before(&Rollout::of(image));
+            let (was, is) = (before.map(Stage::of), Stage::of(image));
+            image.since = match (before, was) {
+                (Some(before), Some(was)) if was == is => before.since.clone(),
+                // It told of progress.
+                (_, Some(was)) if was.state == is.state => None,
+                _ => image.since.take(),
+            };
+            image.since.get_or_insert(Time(wall));
+        }
+        status
+    }
+}
+
+// === impl Rollout ===
+
+impl Rollout {
+    fn of(image: &HeldImage) -> Self {
+        let HeldImage { name, digest, generation, state, .. } = image;
+        let is_removal = matches!(state, NodeImageState::Removing | NodeImageState::Removed);
+        Self { name: name.clone(), digest: digest.clone(), generation: *generation, is_removal }
+    }
+}
+
+/// Progress is not told; somebody has to look.
+fn next_look(current: &NodeImageCacheStatus, now: Instant) -> Option<Instant> {
+    let is_moving = current.images.iter().any(|image| image.state == NodeImageState::Warming);
+    is_moving.then(|| now + LOOK)
+}
+
+fn earliest(instants: impl IntoIterator<Item = Option<Instant>>) -> Option<Instant> {
+    instants.into_iter().flatten().min()
+}

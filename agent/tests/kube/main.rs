@@ -1,0 +1,11 @@
+//! Agents that are told by a real API server what to hold, and report to it.
+#![allow(clippy::unwrap_used, clippy::panic, reason = "test code: a panic is the report")]
+
+#[path = "../pulls/cluster.rs"]
+#[allow(dead_code, reason = "the tests of pulls use the rest")]
+mod cluster;
+mod outages;
+mod refusals;
+mod removals;
+mod rollouts;
+mod support;
