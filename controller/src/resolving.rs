@@ -17,7 +17,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     convert,
-    planner::{CacheId, ImageRef, Platform, Resolution, Trouble},
+    planner::{CacheId, Digest, ImageRef, Platform, Resolution, Trouble},
 };
 
 mod answer;
@@ -59,19 +59,26 @@ struct Asker {
 
 /// What is known of one image of one cache.
 struct Entry {
-    /// The generation of the cache when it was asked.
+    /// The generation of the cache when it was asked last.
     generation: Option<i64>,
+    /// The platforms that it was asked for last. Registries count each manifest as a pull, so no others are
+    /// looked at.
+    platforms: BTreeSet<Platform>,
+    /// An answer is on its way.
+    asking: bool,
     failures: u32,
+    /// When to ask again after a failure.
+    again: Option<Timestamp>,
     state: State,
 }
 
 enum State {
     /// Next: `Known` or `Failed`.
-    Asking,
-    /// For good: a rollout has one answer.
+    Unknown,
+    /// For good: a rollout has one answer. Only its platforms grow, with those of the nodes.
     Known(Arc<onepull_resolve::Resolved>),
-    /// Next: `Asking`, at that time or when the cache changes.
-    Failed { trouble: Trouble, again: Timestamp },
+    /// Next: `Known`; asked again after a while, or when the cache changes.
+    Failed(Trouble),
 }
 
 // === impl Resolving ===
@@ -92,23 +99,26 @@ impl Resolving {
     }
 
     /// Asks what is to be asked now, forgets what nobody wants any more, and returns when to do so again.
-    pub fn tend(&mut self, caches: &[Arc<ImageCache>], now: Timestamp) -> Option<Timestamp> {
+    /// `platforms` are those of the nodes; without any there is nothing to ask for.
+    pub fn tend(
+        &mut self,
+        caches: &[Arc<ImageCache>],
+        platforms: &BTreeSet<Platform>,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
         let mut wanted = HashSet::new();
         for cache in caches {
             for image in convert::images(cache) {
                 let key = (convert::id(cache), image);
-                if self.is_due(&key, cache.metadata.generation, now) {
-                    self.ask(cache, &key);
+                if self.is_due(&key, cache.metadata.generation, platforms, now) {
+                    self.ask(cache, &key, platforms);
                 }
                 wanted.insert(key);
             }
         }
         self.known.retain(|key, _| wanted.contains(key));
-        let again = self.known.values().filter_map(|entry| match entry.state {
-            State::Failed { again, .. } => Some(again),
-            _ => None,
-        });
-        again.min()
+        let waiting = self.known.values().filter(|entry| !entry.asking);
+        waiting.filter_map(|entry| entry.again).min()
     }
 
     /// Resolves when answers have come.
@@ -134,32 +144,47 @@ impl Resolving {
         let known = |image: ImageRef| {
             let entry = self.known.get(&(id.clone(), image.clone()))?;
             let resolution = match &entry.state {
-                State::Asking => return None,
+                State::Unknown => return None,
                 State::Known(resolved) => {
                     Resolution::Resolved(answer::resolved(resolved, platforms))
                 }
-                State::Failed { trouble, .. } => Resolution::Failed(trouble.clone()),
+                State::Failed(trouble) => Resolution::Failed(trouble.clone()),
             };
             Some((image, resolution))
         };
         convert::images(cache).into_iter().filter_map(known).collect()
     }
 
-    fn is_due(&self, key: &(CacheId, ImageRef), generation: Option<i64>, now: Timestamp) -> bool {
-        let Some(entry) = self.known.get(key) else { return true };
+    fn is_due(
+        &self,
+        key: &(CacheId, ImageRef),
+        generation: Option<i64>,
+        platforms: &BTreeSet<Platform>,
+        now: Timestamp,
+    ) -> bool {
+        let Some(entry) = self.known.get(key) else { return !platforms.is_empty() };
         match entry.state {
-            State::Failed { again, .. } => now >= again || generation != entry.generation,
-            State::Asking | State::Known(_) => false,
+            _ if entry.asking => false,
+            _ if entry.again.is_some_and(|again| now >= again) => true,
+            State::Unknown => true,
+            State::Known(_) => !platforms.is_subset(&entry.platforms),
+            State::Failed(_) => generation != entry.generation,
         }
     }
 
-    fn ask(&mut self, cache: &ImageCache, key: &(CacheId, ImageRef)) {
-        let failures = self.known.get(key).map_or(0, |entry| entry.failures);
-        let generation = cache.metadata.generation;
-        self.known.insert(key.clone(), Entry { generation, failures, state: State::Asking });
+    fn ask(
+        &mut self,
+        cache: &ImageCache,
+        key: &(CacheId, ImageRef),
+        platforms: &BTreeSet<Platform>,
+    ) {
+        let entry = self.known.entry(key.clone()).or_insert_with(Entry::new);
+        let digest = entry.digest().or_else(|| answer::standing_digest(cache, &key.1));
+        (entry.asking, entry.generation) = (true, cache.metadata.generation);
+        entry.platforms.extend(platforms.iter().cloned());
         let question = Question {
-            image: answer::standing_digest(cache, &key.1)
-                .map_or_else(|| key.1.clone(), |digest| key.1.at(&digest)),
+            image: digest.map_or_else(|| key.1.clone(), |digest| key.1.at(&digest)),
+            platforms: entry.platforms.clone(),
             namespace: cache.namespace().unwrap_or_default(),
             secrets: cache.spec.image_pull_secrets.iter().map(|s| s.name.clone()).collect(),
         };
@@ -168,23 +193,45 @@ impl Resolving {
 
     fn note(&mut self, key: &(CacheId, ImageRef), asked: Asked, now: Timestamp) {
         let Some(entry) = self.known.get_mut(key) else { return };
-        entry.state = match asked {
-            Ok(resolved) => State::Known(Arc::new(resolved)),
-            Err(failure) => {
-                let wait = failure.wait.map_or_else(
-                    || backoff(entry.failures),
-                    |wait| wait.clamp(FIRST_WAIT, LONGEST_ASKED_FOR),
-                );
-                entry.failures = entry.failures.saturating_add(1);
-                State::Failed { trouble: failure.trouble, again: now + wait }
+        entry.asking = false;
+        match asked {
+            Ok(resolved) => {
+                (entry.failures, entry.again) = (0, None);
+                entry.state = State::Known(Arc::new(resolved));
             }
-        };
+            Err(failure) => {
+                let asked_for = failure.wait.map(|wait| wait.clamp(FIRST_WAIT, LONGEST_ASKED_FOR));
+                entry.again = Some(now + asked_for.unwrap_or_else(|| backoff(entry.failures)));
+                entry.failures = entry.failures.saturating_add(1);
+                // What is known goes on: it is a platform more that could not be asked for.
+                if !matches!(entry.state, State::Known(_)) {
+                    entry.state = State::Failed(failure.trouble);
+                }
+            }
+        }
     }
 }
 
 /// How long to wait after that many failures before.
 fn backoff(failures: u32) -> SignedDuration {
     FIRST_WAIT.saturating_mul(1 << failures.min(8)).min(LONGEST_WAIT)
+}
+
+// === impl Entry ===
+
+impl Entry {
+    fn new() -> Self {
+        let (generation, platforms) = (None, BTreeSet::new());
+        let state = State::Unknown;
+        Self { generation, platforms, asking: false, failures: 0, again: None, state }
+    }
+
+    fn digest(&self) -> Option<Digest> {
+        match &self.state {
+            State::Known(resolved) => Some(resolved.digest.to_string().as_str().into()),
+            State::Unknown | State::Failed(_) => None,
+        }
+    }
 }
 
 // === impl Asker ===

@@ -4,7 +4,7 @@
 //! one stopped, and a write that failed is made by the next cycle. Cycles are some time apart: what
 //! changes meanwhile is one plan, and one write for each node.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use jiff::Timestamp;
 use kube::Client;
@@ -16,7 +16,7 @@ use tracing::{debug, info};
 
 use crate::{
     convert::DiskPolicy,
-    planner::{History, Limits, Plan, plan},
+    planner::{History, Inputs, Limits, Node, Plan, Platform, plan},
     resolving::Resolving,
     world::{Snapshot, World},
 };
@@ -34,6 +34,10 @@ use events::Events;
 /// Between the beginning of two cycles. Agents report a quarter of an image at a time, so much news
 /// comes at once; and half a second is little beside what it takes to bring an image in.
 const PACE: Duration = Duration::from_millis(500);
+
+/// After a cycle whose writes failed, doubled with each: what the API server refuses now it will mostly
+/// refuse for a while, and 5,000 refusals a second help nobody.
+const LONGEST_SETBACK: Duration = Duration::from_secs(30);
 
 /// Windows and waits that nothing announces are looked at as often as this at least.
 const LONGEST_REST: Duration = Duration::from_secs(60);
@@ -58,6 +62,8 @@ pub struct Rollouts {
     doing: Doing,
     events: Events,
     history: History,
+    /// Cycles in a row in which a write failed.
+    setbacks: u32,
 }
 
 // === impl Rollouts ===
@@ -67,7 +73,8 @@ impl Rollouts {
     /// in the objects.
     pub fn new(client: &Client, world: World, resolving: Resolving, policy: Policy) -> Self {
         let (doing, events) = (Doing::new(client.clone()), Events::new(client.clone()));
-        Self { policy, world, resolving, doing, events, history: History::default() }
+        let history = History::default();
+        Self { policy, world, resolving, doing, events, history, setbacks: 0 }
     }
 
     /// Runs until it is dropped.
@@ -79,8 +86,9 @@ impl Rollouts {
         info!("looking after the rollouts");
         loop {
             let rest = self.cycle().await;
-            sleep(PACE).await;
-            self.rest(rest.saturating_sub(PACE)).await;
+            let pace = (PACE * 2u32.pow(self.setbacks.min(8))).min(LONGEST_SETBACK);
+            sleep(pace).await;
+            self.rest(rest.saturating_sub(pace)).await;
         }
     }
 
@@ -98,19 +106,29 @@ impl Rollouts {
     async fn cycle(&mut self) -> Duration {
         let now = Timestamp::now();
         let snapshot = self.world.snapshot(now);
-        let ask_again = self.resolving.tend(&snapshot.caches, now);
-        let (plan, deeds) = self.plan(&snapshot, now);
+        let nodes = inputs::nodes(&snapshot, self.policy, now);
+        let platforms = nodes.iter().map(|node| node.platform.clone()).collect();
+        let ask_again = self.resolving.tend(&snapshot.caches, &platforms, now);
+        let (plan, deeds) = self.plan(&snapshot, nodes, &platforms, now);
         let again = [plan.again, ask_again].into_iter().flatten().min();
         let failed = self.carry_out(deeds, now).await;
         self.events.publish(&plan.events, &snapshot.caches).await;
         self.history = plan.history;
-        if failed > 0 { PACE } else { rest_until(again, now) }
+        self.setbacks = if failed > 0 { self.setbacks + 1 } else { 0 };
+        if failed > 0 { Duration::ZERO } else { rest_until(again, now) }
     }
 
-    fn plan(&mut self, snapshot: &Snapshot, now: Timestamp) -> (Plan, Vec<Deed>) {
+    fn plan(
+        &mut self,
+        snapshot: &Snapshot,
+        nodes: Vec<Node>,
+        platforms: &BTreeSet<Platform>,
+        now: Timestamp,
+    ) -> (Plan, Vec<Deed>) {
         let started = Instant::now();
         let history = std::mem::take(&mut self.history);
-        let inputs = inputs::inputs(snapshot, &self.resolving, self.policy, history, now);
+        let caches = inputs::caches(snapshot, &self.resolving, platforms, now);
+        let inputs = Inputs { caches, nodes, limits: self.policy.limits, history };
         let plan = plan(&inputs, now);
         let deeds = deeds::deeds(snapshot, &inputs, &plan, now);
         debug!(nodes = inputs.nodes.len(), deeds = deeds.len(), took = ?started.elapsed(), "planned");

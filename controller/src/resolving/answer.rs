@@ -13,9 +13,7 @@ use crate::{
 /// What the answer says for nodes that run these. A platform that the image has nothing for is left out.
 pub(super) fn resolved(answer: &Answer, platforms: &BTreeSet<Platform>) -> Resolved {
     let content = |platform: &Platform| {
-        let (os, architecture) = platform.as_str().split_once('/')?;
-        let node = onepull_resolve::Platform::new(os, architecture, None);
-        let image = answer.image_for(&node)?;
+        let image = answer.image_for(&runs(platform)?)?;
         let manifest = Digest::from(image.manifest.to_string().as_str());
         let content = Content { manifest, bytes: image.compressed_bytes, disk: image.disk_bytes };
         Some((platform.clone(), content))
@@ -24,6 +22,12 @@ pub(super) fn resolved(answer: &Answer, platforms: &BTreeSet<Platform>) -> Resol
         digest: Digest::from(answer.digest.to_string().as_str()),
         platforms: platforms.iter().filter_map(content).collect(),
     }
+}
+
+/// A node's platform as registries name it. Nodes do not say their variant.
+pub(super) fn runs(platform: &Platform) -> Option<onepull_resolve::Platform> {
+    let (os, architecture) = platform.as_str().split_once('/')?;
+    Some(onepull_resolve::Platform::new(os, architecture, None))
 }
 
 /// What an image stands for in the rollout that a cache's status tells of.

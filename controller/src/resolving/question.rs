@@ -1,6 +1,6 @@
 //! One question to a registry, with the cache's pull secrets.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use jiff::SignedDuration;
 use k8s_openapi::api::core::v1::Secret;
@@ -10,7 +10,8 @@ use onepull_resolve::{
 };
 use tokio::time::timeout;
 
-use crate::planner::{ImageRef, Trouble, TroubleKind};
+use super::answer;
+use crate::planner::{ImageRef, Platform, Trouble, TroubleKind};
 
 /// For one secret: the API server is near, and a question without it would be refused.
 const SECRET_LIMIT: Duration = Duration::from_secs(15);
@@ -22,6 +23,8 @@ const DOCKER_CONFIG: &str = ".dockerconfigjson";
 pub(super) struct Question {
     /// In full; with a digest where the answer has to be that one.
     pub(super) image: ImageRef,
+    /// For nodes that run these.
+    pub(super) platforms: BTreeSet<Platform>,
     /// Where the secrets are.
     pub(super) namespace: String,
     /// Their names.
@@ -49,7 +52,9 @@ impl Question {
             .parse()
             .map_err(|error| Failure::new(TroubleKind::ImageNotFound, &format!("{error}")))?;
         let credentials = self.credentials(client).await?;
-        resolver.resolve(&reference, &credentials).await.map_err(|error| Failure::from(&error))
+        let platforms: Vec<_> = self.platforms.iter().filter_map(answer::runs).collect();
+        let answer = resolver.resolve_for(&reference, &credentials, &platforms).await;
+        answer.map_err(|error| Failure::from(&error))
     }
 
     async fn credentials(&self, client: &Client) -> Result<Credentials, Failure> {

@@ -8,29 +8,27 @@ use kube::ResourceExt;
 use super::Policy;
 use crate::{
     convert,
-    planner::{History, Inputs, Node, Platform},
+    planner::{Cache, Node, Platform},
     resolving::Resolving,
     world::Snapshot,
 };
 
-/// What is known, all together.
-pub(super) fn inputs(
+/// The nodes, with what they were told and report.
+pub(super) fn nodes(snapshot: &Snapshot, policy: Policy, now: Timestamp) -> Vec<Node> {
+    let nodes = snapshot.nodes.iter().map(|node| {
+        let told = snapshot.node_caches.get(&node.name_any()).map(Arc::as_ref);
+        convert::node(node, told, policy.disk, now)
+    });
+    nodes.collect()
+}
+
+/// The caches, with what their images stand for on these platforms.
+pub(super) fn caches(
     snapshot: &Snapshot,
     resolving: &Resolving,
-    policy: Policy,
-    history: History,
+    platforms: &BTreeSet<Platform>,
     now: Timestamp,
-) -> Inputs<Node> {
-    let nodes: Vec<Node> = snapshot
-        .nodes
-        .iter()
-        .map(|node| {
-            let told = snapshot.node_caches.get(&node.name_any()).map(Arc::as_ref);
-            convert::node(node, told, policy.disk, now)
-        })
-        .collect();
-    let platforms: BTreeSet<Platform> = nodes.iter().map(|node| node.platform.clone()).collect();
+) -> Vec<Cache> {
     let caches = snapshot.caches.iter();
-    let caches = caches.map(|cache| convert::cache(cache, resolving.of(cache, &platforms), now));
-    Inputs { caches: caches.collect(), nodes, limits: policy.limits, history }
+    caches.map(|cache| convert::cache(cache, resolving.of(cache, platforms), now)).collect()
 }
