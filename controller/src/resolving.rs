@@ -87,13 +87,12 @@ impl Resolving {
     /// Knows nothing yet. `running` ends what is asked.
     pub fn new(
         client: Client,
-        resolver: Resolver,
+        resolver: Arc<Resolver>,
         tasks: TaskTracker,
         running: CancellationToken,
     ) -> Self {
         let (sender, answers) = mpsc::channel(ANSWERS);
         let turns = Arc::new(Semaphore::new(AT_ONCE));
-        let resolver = Arc::new(resolver);
         let asker = Asker { client, resolver, turns, tasks, running, answers: sender };
         Self { asker, known: HashMap::new(), answers }
     }

@@ -1,6 +1,6 @@
 //! The controller as a process: one of several that are ready, and one that acts.
 
-use std::{io, time::Duration};
+use std::{io, sync::Arc, time::Duration};
 
 use kube::Client;
 use kube_lease_manager::{LeaseManagerBuilder, LeaseManagerError};
@@ -74,8 +74,7 @@ pub enum ServeError {
 /// # Errors
 /// When it cannot start. Later trouble with the API server is waited out.
 pub async fn serve(client: Client, config: Config) -> Result<(), ServeError> {
-    // Fails at once what would fail at the first rollout.
-    Resolver::new(config.registries.clone())?;
+    let resolver = Arc::new(Resolver::new(config.registries.clone())?);
     let lease = LeaseManagerBuilder::new(client.clone(), LEASE)
         .with_namespace(config.namespace.as_str())
         .with_identity(config.identity.as_str())
@@ -86,7 +85,7 @@ pub async fn serve(client: Client, config: Config) -> Result<(), ServeError> {
         .map_err(|source| ServeError::Lease { namespace: config.namespace.clone(), source })?;
     let (leads, renewing) = lease.watch().await;
     let ended = select! {
-        ended = while_leading(&client, &config, leads) => ended,
+        () = while_leading(&client, &config, &resolver, leads) => Ok(()),
         signal = terminated() => signal.map_err(ServeError::Signals),
     };
     // The receiver is gone, so the lease is given back.
@@ -98,18 +97,16 @@ pub async fn serve(client: Client, config: Config) -> Result<(), ServeError> {
 async fn while_leading(
     client: &Client,
     config: &Config,
+    resolver: &Arc<Resolver>,
     mut leads: watch::Receiver<bool>,
-) -> Result<(), ServeError> {
-    loop {
-        if leads.wait_for(|leads| *leads).await.is_err() {
-            return Ok(());
-        }
+) {
+    while leads.wait_for(|leads| *leads).await.is_ok() {
         info!(identity = config.identity, "this controller leads");
         let (tasks, running) = (TaskTracker::new(), CancellationToken::new());
-        let resolver = Resolver::new(config.registries.clone())?;
+        let (resolver, client) = (Arc::clone(resolver), client.clone());
         let resolving = Resolving::new(client.clone(), resolver, tasks.clone(), running.clone());
-        let world = World::watch(client, &tasks, &running);
-        let rollouts = Rollouts::new(client, world, resolving, config.policy);
+        let world = World::watch(&client, &tasks, &running);
+        let rollouts = Rollouts::new(&client, world, resolving, config.policy);
         let end = running.clone().drop_guard();
         select! {
             () = rollouts.run() => {}

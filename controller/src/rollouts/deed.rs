@@ -1,6 +1,6 @@
 //! One thing to be written.
 
-use onepull_api::{ImageCache, NodeImageCache};
+use onepull_api::{ImageCacheStatus, NodeImageCache};
 
 /// Something that differs from a plan, and how it is mended.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,7 +15,14 @@ pub(super) enum Deed {
         uid: Option<String>,
     },
     /// A cache's status is to be this.
-    Report(Box<ImageCache>),
+    Report {
+        /// Its namespace.
+        namespace: String,
+        /// Its name.
+        name: String,
+        /// The status.
+        status: Box<ImageCacheStatus>,
+    },
     /// A cache is held back from its deletion, or let go.
     Finalizer {
         /// Its namespace.

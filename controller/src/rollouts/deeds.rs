@@ -71,10 +71,8 @@ fn report(cache: &ImageCache, plan: &Plan, now: Timestamp) -> Option<Deed> {
     if cache.status.as_ref() == Some(&status) {
         return None;
     }
-    let mut told = ImageCache::new(&cache.name_any(), cache.spec.clone());
-    told.metadata.namespace = cache.namespace();
-    told.status = Some(status);
-    Some(Deed::Report(Box::new(told)))
+    let namespace = cache.namespace().unwrap_or_default();
+    Some(Deed::Report { namespace, name: cache.name_any(), status: Box::new(status) })
 }
 
 /// Only a cache whose images are to be removed is held back, and only until they are.

@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use futures::{StreamExt, stream};
 use kube::{
-    Api, Client,
+    Api, Client, ResourceExt,
     api::{DeleteParams, Patch, PatchParams, Preconditions},
 };
-use onepull_api::{ImageCache, NodeImageCache};
+use onepull_api::{ImageCache, ImageCacheStatus, NodeImageCache};
 use serde_json::json;
 use tokio::time::timeout;
 use tracing::warn;
@@ -71,7 +71,9 @@ impl Doing {
         match deed {
             Deed::Tell(object) => self.tell(*object).await,
             Deed::Delete { node, uid } => self.delete(node, uid).await,
-            Deed::Report(cache) => self.report(&cache).await,
+            Deed::Report { namespace, name, status } => {
+                self.report(&namespace, &name, &status).await
+            }
             Deed::Finalizer { namespace, name, finalizers, resource_version } => {
                 let api: Api<ImageCache> = Api::namespaced(self.client.clone(), &namespace);
                 let metadata =
@@ -84,8 +86,7 @@ impl Doing {
 
     async fn tell(&self, object: NodeImageCache) -> kube::Result<Done> {
         let api: Api<NodeImageCache> = Api::all(self.client.clone());
-        let name = object.metadata.name.clone().unwrap_or_default();
-        let told = api.patch(&name, &owned(), &Patch::Apply(&object)).await?;
+        let told = api.patch(&object.name_any(), &owned(), &Patch::Apply(&object)).await?;
         Ok(Done::Told(Box::new(told)))
     }
 
@@ -100,18 +101,21 @@ impl Doing {
         }
     }
 
-    async fn report(&self, cache: &ImageCache) -> kube::Result<Done> {
-        let namespace = cache.metadata.namespace.clone().unwrap_or_default();
-        let name = cache.metadata.name.clone().unwrap_or_default();
-        let api: Api<ImageCache> = Api::namespaced(self.client.clone(), &namespace);
+    async fn report(
+        &self,
+        namespace: &str,
+        name: &str,
+        status: &ImageCacheStatus,
+    ) -> kube::Result<Done> {
+        let api: Api<ImageCache> = Api::namespaced(self.client.clone(), namespace);
         // The spec is the user's, so nothing of it is named.
         let told = json!({
             "apiVersion": "onepull.dev/v1alpha1",
             "kind": "ImageCache",
             "metadata": { "name": name },
-            "status": cache.status,
+            "status": status,
         });
-        api.patch_status(&name, &owned(), &Patch::Apply(told)).await.map(|_| Done::Other)
+        api.patch_status(name, &owned(), &Patch::Apply(told)).await.map(|_| Done::Other)
     }
 }
 
@@ -120,11 +124,14 @@ fn owned() -> PatchParams {
 }
 
 fn what(deed: &Deed) -> String {
-    let name = |metadata: &kube::core::ObjectMeta| metadata.name.clone().unwrap_or_default();
     match deed {
-        Deed::Tell(object) => format!("tell node {} what to hold", name(&object.metadata)),
+        Deed::Tell(object) => format!("tell node {} what to hold", object.name_any()),
         Deed::Delete { node, .. } => format!("delete the NodeImageCache of node {node}"),
-        Deed::Report(cache) => format!("write the status of ImageCache {}", name(&cache.metadata)),
-        Deed::Finalizer { name, .. } => format!("change the finalizers of ImageCache {name}"),
+        Deed::Report { namespace, name, .. } => {
+            format!("write the status of ImageCache {namespace}/{name}")
+        }
+        Deed::Finalizer { namespace, name, .. } => {
+            format!("change the finalizers of ImageCache {namespace}/{name}")
+        }
     }
 }

@@ -21,7 +21,7 @@ async fn a_cache_warms_its_nodes_through_one_seed_and_ready_can_be_waited_for() 
     let image = stage.image("v1");
     let lists = json!([{"images": [image], "nodeSelector": {"pool": "gpu"}}]);
     stage.cache("models", &json!({ "cacheSpec": lists })).await;
-    stage.kubectl(&["wait", "--for=condition=Ready", "--timeout=60s", "imagecache/models"]).await;
+    stage.wait_for("Ready", "models").await;
 
     let told = stage.told().await;
     let names: Vec<_> = told.iter().map(|object| object.name_any()).collect();
@@ -50,7 +50,7 @@ async fn new_nodes_are_warmed_from_the_old_and_a_deleted_one_takes_its_object_al
     stage.node("a", "gpu").await;
     let _controller = stage.controller("one");
     stage.cache("models", &json!({"cacheSpec": [{"images": [stage.image("v1")]}]})).await;
-    stage.kubectl(&["wait", "--for=condition=Ready", "--timeout=60s", "imagecache/models"]).await;
+    stage.wait_for("Ready", "models").await;
     stage.node("b", "gpu").await;
     stage
         .eventually("the new node is told", async || {
@@ -76,7 +76,7 @@ async fn another_controller_goes_on_where_one_was_killed_although_the_tag_has_mo
     stage.node("a", "gpu").await;
     let first = stage.controller("one");
     stage.cache("models", &json!({"cacheSpec": [{"images": [stage.image("v1")]}]})).await;
-    stage.kubectl(&["wait", "--for=condition=Ready", "--timeout=60s", "imagecache/models"]).await;
+    stage.wait_for("Ready", "models").await;
     drop(first);
     let other = stage.push("v1", 2).await;
     assert_ne!(other.manifest_digest(), stage.image.manifest_digest());
@@ -104,7 +104,7 @@ async fn a_cache_that_removes_its_images_is_gone_when_they_are() {
     let _controller = stage.controller("one");
     let spec = json!({"cacheSpec": [{"images": [stage.image("v1")]}], "onDelete": "Remove"});
     stage.cache("models", &spec).await;
-    stage.kubectl(&["wait", "--for=condition=Ready", "--timeout=60s", "imagecache/models"]).await;
+    stage.wait_for("Ready", "models").await;
     stage
         .eventually("it is held back", async || {
             !stage.caches().get("models").await.unwrap().finalizers().is_empty()
@@ -129,12 +129,7 @@ async fn an_image_that_does_not_exist_is_named_with_what_to_do() {
     stage.node("a", "gpu").await;
     let _controller = stage.controller("one");
     stage.cache("models", &json!({"cacheSpec": [{"images": [stage.image("v2")]}]})).await;
-    stage
-        .kubectl(&["wait", "--for=condition=Degraded", "--timeout=60s", "imagecache/models"])
-        .await;
-    let cache = stage.caches().get("models").await.unwrap();
-    let conditions = cache.status.unwrap().conditions;
-    let degraded = conditions.iter().find(|condition| condition.type_ == "Degraded").unwrap();
+    let degraded = stage.wait_for("Degraded", "models").await;
     assert_eq!(degraded.reason, "ImageNotFound");
     assert!(degraded.message.contains(&stage.image("v2")), "{}", degraded.message);
 }
@@ -147,12 +142,7 @@ async fn a_missing_pull_secret_is_named() {
     let lists = json!([{"images": [stage.image("v1")]}]);
     let spec = json!({"cacheSpec": lists, "imagePullSecrets": [{"name": "registry-creds"}]});
     stage.cache("models", &spec).await;
-    stage
-        .kubectl(&["wait", "--for=condition=Degraded", "--timeout=60s", "imagecache/models"])
-        .await;
-    let cache = stage.caches().get("models").await.unwrap();
-    let conditions = cache.status.unwrap().conditions;
-    let degraded = conditions.iter().find(|condition| condition.type_ == "Degraded").unwrap();
+    let degraded = stage.wait_for("Degraded", "models").await;
     assert_eq!(degraded.reason, "SecretMissing");
     assert!(degraded.message.contains("default/registry-creds"), "{}", degraded.message);
 }
@@ -164,8 +154,5 @@ async fn a_selector_that_matches_nothing_is_ready() {
     let _controller = stage.controller("one");
     let lists = json!([{"images": [stage.image("v1")], "nodeSelector": {"pool": "none"}}]);
     stage.cache("models", &json!({ "cacheSpec": lists })).await;
-    stage.kubectl(&["wait", "--for=condition=Ready", "--timeout=60s", "imagecache/models"]).await;
-    let cache = stage.caches().get("models").await.unwrap();
-    let ready = cache.status.unwrap().conditions.into_iter().find(|one| one.type_ == "Ready");
-    assert_eq!(ready.unwrap().reason, "NoNodesSelected");
+    assert_eq!(stage.wait_for("Ready", "models").await.reason, "NoNodesSelected");
 }

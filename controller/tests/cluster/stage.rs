@@ -2,7 +2,10 @@
 
 use std::{path::Path, sync::Arc, time::Duration};
 
-use k8s_openapi::api::core::v1::{Namespace, Node};
+use k8s_openapi::{
+    api::core::v1::{Namespace, Node},
+    apimachinery::pkg::apis::meta::v1::Condition,
+};
 use kube::{
     Api, Client, Config as KubeConfig,
     api::{DeleteParams, Patch, PatchParams, PostParams},
@@ -142,6 +145,15 @@ impl Stage {
 
     pub(crate) async fn kubectl(&self, arguments: &[&str]) -> String {
         self.server.kubectl(arguments).await.unwrap()
+    }
+
+    /// Waits for a condition of a cache as a person does, and returns it.
+    pub(crate) async fn wait_for(&self, condition: &str, name: &str) -> Condition {
+        let (wanted, cache) =
+            (format!("--for=condition={condition}"), format!("imagecache/{name}"));
+        self.kubectl(&["wait", &wanted, "--timeout=60s", &cache]).await;
+        let status = self.caches().get(name).await.unwrap().status.unwrap();
+        status.conditions.into_iter().find(|one| one.type_ == condition).unwrap()
     }
 
     /// Pushes another image by the same tag.
