@@ -22,7 +22,7 @@ impl Room {
         });
         let goal = standing.or_else(|| self.goal_of_move(seat, count));
         let parent = goal.or(found.first().copied())?;
-        if standing.is_none() {
+        if self.roster[seat].parent != Some(parent) {
             self.leads.forget(seat, &self.roster);
             self.roster.attach(seat, parent, false);
             self.roster.come_last(seat);

@@ -30,6 +30,8 @@ impl Room {
             note(member, &progress.node, progress.total, now);
             member.have = progress.have;
             member.may_lead = progress.may_lead;
+            // It does something; when it waits again, its patience begins anew.
+            member.waiting = None;
             member.pace.note(progress.have, now);
             member.slow = member.slow.filter(|until| now < *until);
         });
@@ -58,7 +60,6 @@ impl Room {
         self.roster.detach(seat);
         self.roster.update(seat, |member| {
             member.role = Role::Complete;
-            member.waiting = None;
             member.depth = 0;
         });
     }

@@ -42,6 +42,8 @@ struct Known {
     peak: u64,
     /// Set while it was told "not yet" and has asked again ever since.
     waiting: Option<Instant>,
+    /// The same, but it may have been silent for so long that it was forgotten.
+    perhaps: Option<Instant>,
     /// Children it may have.
     allowed: usize,
 }
@@ -109,7 +111,7 @@ impl History {
         if let Verdict::Follow(parents) = &verdict {
             // Who was told to leave a parent may stay when the better one has just gone.
             let moves = self.moving.contains(&id);
-            let tried_all = (waited && claim.may_lead) || moves;
+            let tried_all = (self.may_have_waited(id) && claim.may_lead) || moves;
             self.check_parents(claim, parents, &kin, tried_all);
         }
         if claim.intent == Intent::Look {
@@ -153,7 +155,7 @@ impl History {
         let known = self.known(id);
         known.heard = now;
         known.allowed = children + progress.free_slots as usize;
-        known.waiting = None;
+        (known.waiting, known.perhaps) = (None, None);
         match progress.state {
             Stage::Leading if known.leads.is_some() => {
                 if progress.have > known.peak {
@@ -181,8 +183,15 @@ impl History {
 
     fn known(&mut self, id: u16) -> &mut Known {
         let now = self.room.now;
-        let fresh =
-            Known { heard: now, leads: None, grew: None, peak: 0, waiting: None, allowed: 2 };
+        let fresh = Known {
+            heard: now,
+            leads: None,
+            grew: None,
+            peak: 0,
+            waiting: None,
+            perhaps: None,
+            allowed: 2,
+        };
         self.known.entry(id).or_insert(fresh)
     }
 
@@ -196,6 +205,12 @@ impl History {
         !self.may_be_forgotten(id) && waiting.is_some_and(|since| self.room.now >= since + PATIENCE)
     }
 
+    /// The same of one that may also have been remembered all the time.
+    fn may_have_waited(&self, id: u16) -> bool {
+        let perhaps = self.known.get(&id).and_then(|known| known.perhaps);
+        perhaps.is_some_and(|since| self.room.now >= since + PATIENCE)
+    }
+
     fn note_claim(&mut self, id: u16, claim: &Claim, verdict: &Verdict, granted: bool) {
         let forgotten = self.may_be_forgotten(id);
         let now = self.room.now;
@@ -206,8 +221,11 @@ impl History {
         }
         known.heard = now;
         match verdict {
-            Verdict::NotYet => _ = known.waiting.get_or_insert(now),
-            _ => known.waiting = None,
+            Verdict::NotYet => {
+                known.waiting.get_or_insert(now);
+                known.perhaps.get_or_insert(now);
+            }
+            _ => (known.waiting, known.perhaps) = (None, None),
         }
         if granted {
             self.note_lead(id, claim.have);
