@@ -126,6 +126,43 @@ pub(crate) struct Flags {
     #[arg(long, env = "ONEPULL_KUBE")]
     pub(crate) kube: bool,
 
+    /// The namespace that onepull is installed in: there the agent finds the controllers.
+    #[arg(
+        long,
+        env = "ONEPULL_NAMESPACE",
+        value_name = "NAMESPACE",
+        default_value = "onepull-system"
+    )]
+    pub(crate) namespace: String,
+
+    /// A token of the agent's service account, made for the audience onepull.dev/controller: with it the
+    /// controller hands out the pull secrets of what this node pulls from a registry.
+    #[arg(
+        long,
+        env = "ONEPULL_CONTROLLER_TOKEN",
+        value_name = "FILE",
+        default_value = "/var/run/secrets/onepull.dev/controller/token"
+    )]
+    pub(crate) controller_token: PathBuf,
+
+    /// The kubelet's file of the same flag: plugins that know the logins of a cloud's registries.
+    #[arg(
+        long = "image-credential-provider-config",
+        env = "ONEPULL_IMAGE_CREDENTIAL_PROVIDER_CONFIG",
+        value_name = "FILE",
+        requires = "plugin_programs"
+    )]
+    pub(crate) plugin_config: Option<PathBuf>,
+
+    /// The kubelet's folder of the same flag: where these plugins are.
+    #[arg(
+        long = "image-credential-provider-bin-dir",
+        env = "ONEPULL_IMAGE_CREDENTIAL_PROVIDER_BIN_DIR",
+        value_name = "DIR",
+        requires = "plugin_config"
+    )]
+    pub(crate) plugin_programs: Option<PathBuf>,
+
     /// Where /metrics, /status, /livez and /readyz are served, read-only.
     #[arg(long, env = "ONEPULL_ADMIN_LISTEN", value_name = "ADDR", default_value = "[::]:29903")]
     pub(crate) admin_listen: SocketAddr,

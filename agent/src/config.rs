@@ -12,6 +12,7 @@ use crate::{
     check::CheckConfig,
     cli::Flags,
     hosts::{HostsConfig, Registry},
+    logins::{self, PluginFiles},
     node::NodeConfig,
     units::LinkRate,
 };
@@ -39,6 +40,8 @@ pub struct Config {
     pub registries: Vec<Registry>,
     /// Who says which images this node is to hold; nobody, for `None`.
     pub desired: Option<DesiredFrom>,
+    /// With which logins it pulls what it is told to.
+    pub logins: logins::Config,
     /// Where metrics and probes are served.
     pub admin_listen: SocketAddr,
     /// Where identity and backups are kept.
@@ -115,6 +118,11 @@ impl Config {
             hosts_dir: flags.hosts_dir,
             registries: flags.registry,
             desired,
+            logins: logins::Config {
+                namespace: flags.namespace,
+                controller_token: flags.controller_token,
+                plugins: plugins(flags.plugin_config, flags.plugin_programs),
+            },
             admin_listen: flags.admin_listen,
             data_dir: flags.data_dir,
         })
@@ -149,6 +157,11 @@ fn desired_from(kube: bool, file: Option<PathBuf>) -> Result<Option<DesiredFrom>
         (true, None) => Ok(Some(DesiredFrom::Kube)),
         (false, file) => Ok(file.map(DesiredFrom::File)),
     }
+}
+
+/// clap lets nobody give one without the other.
+fn plugins(config: Option<PathBuf>, programs: Option<PathBuf>) -> Option<PluginFiles> {
+    Some(PluginFiles { config: config?, programs: programs? })
 }
 
 /// Where a listener for peers belongs: beyond this host only when that was asked for in so many

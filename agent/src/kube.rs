@@ -43,8 +43,8 @@ use told::Told;
 /// it the node starts with no zone, and only its choice of peers is worse.
 const ZONE: Duration = Duration::from_secs(5);
 
-/// The way to the API server, once there is one. Shared by who watches and who reports.
-type Link = Arc<OnceCell<Client>>;
+/// The way to the API server, once there is one. Shared by who watches, who reports and who pulls.
+pub(crate) type Link = Arc<OnceCell<Client>>;
 
 /// This node's NodeImageCache.
 pub(crate) struct Kube {
@@ -83,6 +83,11 @@ impl Kube {
         let known = told.wait_for(|told| told.is_current || told.object.is_some());
         let told = timeout(ZONE, known).await.ok()?.ok()?;
         told.object.as_ref()?.spec.zone.clone()
+    }
+
+    /// The way to the API server.
+    pub(crate) fn link(&self) -> Link {
+        Arc::clone(&self.link)
     }
 
     /// Writes what `warmer` shows into the object's status as long as `running` says.

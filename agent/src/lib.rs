@@ -11,6 +11,7 @@ pub mod hosts;
 mod inotify;
 mod kube;
 pub mod listen;
+pub mod logins;
 pub mod node;
 pub mod origins;
 pub mod p2p;

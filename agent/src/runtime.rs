@@ -2,6 +2,7 @@
 
 use async_trait::async_trait;
 use onepull_mirror::Digest;
+use onepull_resolve::Login;
 use thiserror::Error;
 
 mod fake;
@@ -12,11 +13,16 @@ pub use fake::FakeRuntime;
 #[async_trait]
 pub trait Runtime: Send + Sync + 'static {
     /// Pulls `repository@digest` as the kubelet does, and unpacks it. What is in the store already is
-    /// not fetched. It may take as long as the image's bytes need; dropping it cancels the pull.
+    /// not fetched. A login is shown to the image's registry and to nobody else. It may take as long as the image's bytes need; dropping it cancels the pull.
     ///
     /// # Errors
     /// When the runtime could not get it, or does not answer.
-    async fn pull(&self, repository: &str, digest: &Digest) -> Result<(), RuntimeError>;
+    async fn pull(
+        &self,
+        repository: &str,
+        digest: &Digest,
+        login: Option<&Login>,
+    ) -> Result<(), RuntimeError>;
 
     /// Unpacks a layer that the store holds on those below it, which are unpacked already, so that the
     /// image's pull has less to do. What is unpacked stays until that pull has ended, or for ever if

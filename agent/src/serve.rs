@@ -97,6 +97,7 @@ pub async fn run(config: Config) -> Result<(), ServeError> {
     let pointed = point_containerd_here(&config, node.mirror_addr()).await;
     let place = Place {
         node: &node,
+        logins: &config.logins,
         socket,
         store: store.clone(),
         origins,

@@ -21,6 +21,7 @@ use tracing::{info, warn};
 
 use crate::{
     desired::{Desired, DesiredImage, DesiredState},
+    logins::Logins,
     origins::Origins,
     runtime::Runtime,
     status::NodeStatus,
@@ -33,6 +34,7 @@ mod contents;
 mod course;
 mod image;
 mod ledger;
+mod login;
 mod metrics;
 mod obstacle;
 mod plan;
@@ -57,6 +59,8 @@ pub struct Parts {
     pub desired: Arc<dyn Desired>,
     /// The runtime's images.
     pub runtime: Arc<dyn Runtime>,
+    /// With which logins it pulls from registries.
+    pub logins: Arc<dyn Logins>,
     /// Where layers are written.
     pub sink: Arc<dyn Sink>,
     /// The same place, as it is read.
@@ -80,6 +84,7 @@ pub struct Warmer(Arc<Inner>);
 struct Inner {
     desired: Arc<dyn Desired>,
     runtime: Arc<dyn Runtime>,
+    logins: Arc<dyn Logins>,
     sink: Arc<dyn Sink>,
     store: Arc<dyn Store>,
     warm: Warm,
@@ -93,9 +98,10 @@ struct Inner {
 impl Warmer {
     /// Starts to bring what is desired.
     pub fn start(parts: Parts, registry: &mut Registry) -> Self {
-        let Parts { desired, runtime, sink, store, warm, origins, begins, tasks, running } = parts;
+        let Parts { desired, runtime, logins, sink, store, warm, origins, begins, tasks, running } =
+            parts;
         let (board, metrics) = (Board::new(origins), WarmMetrics::register(registry));
-        let inner = Inner { desired, runtime, sink, store, warm, tasks, board, metrics };
+        let inner = Inner { desired, runtime, logins, sink, store, warm, tasks, board, metrics };
         let warmer = Self(Arc::new(inner));
         let run = warmer.clone().run(begins);
         warmer.0.tasks.spawn(running.run_until_cancelled_owned(run));

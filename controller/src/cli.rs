@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::{collections::BTreeSet, fs, path::PathBuf};
+use std::{collections::BTreeSet, fs, net::SocketAddr, path::PathBuf};
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
@@ -61,6 +61,9 @@ struct Serve {
     /// those of the system.
     #[arg(long, env = "ONEPULL_REGISTRY_CA", value_name = "FILE")]
     registry_ca: Option<PathBuf>,
+    /// Where agents ask for the logins of the pulls that they are told to make, by HTTPS.
+    #[arg(long, env = "ONEPULL_LOGINS", value_name = "ADDRESS:PORT", default_value = "[::]:29911")]
+    logins: SocketAddr,
     /// Per cent of a node's disk of images that declared ones may take together.
     #[arg(long, env = "ONEPULL_DISK_BUDGET", value_name = "PERCENT",
         default_value_t = DiskPolicy::default().budget_percent,
@@ -119,6 +122,7 @@ impl Serve {
             identity: self.identity.clone().unwrap_or_else(random),
             registries: Options { plain_http, ca_pem, ..Options::default() },
             policy: self.policy(),
+            logins: Some(self.logins),
             namespace: self.namespace,
         })
     }

@@ -4,10 +4,13 @@
 //! [`window`] says when nodes may begin to pull. Neither knows Kubernetes; [`convert`] turns objects into
 //! these values and plans into objects. [`world`] has the objects, [`resolving`] what their images stand
 //! for; [`rollouts`] carries plans out; [`mod@serve`] does so in the one controller that leads.
+//! [`logins`] hands out the logins of a pull to the node that is told to make it.
 
 pub mod cli;
 pub mod convert;
+pub mod logins;
 pub mod planner;
+mod pull_secrets;
 pub mod resolving;
 pub mod rollouts;
 pub mod serve;

@@ -1,6 +1,6 @@
 //! The controller as a process: one of several that are ready, and one that acts.
 
-use std::{io, sync::Arc, time::Duration};
+use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use kube::Client;
 use kube_lease_manager::{LeaseManagerBuilder, LeaseManagerError};
@@ -16,6 +16,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::info;
 
 use crate::{
+    logins::{self, Logins, LoginsError},
     resolving::Resolving,
     rollouts::{Policy, Rollouts},
     world::World,
@@ -43,6 +44,8 @@ pub struct Config {
     pub registries: Options,
     /// What the operator says.
     pub policy: Policy,
+    /// Where seeds ask for the logins of their pulls; nowhere, for `None`.
+    pub logins: Option<SocketAddr>,
 }
 
 /// Why a controller cannot run.
@@ -61,6 +64,9 @@ pub enum ServeError {
         /// Why not.
         source: LeaseManagerError,
     },
+    /// Logins cannot be handed out.
+    #[error(transparent)]
+    Logins(#[from] LoginsError),
     /// The settings for registries make no sense.
     #[error(transparent)]
     Registries(#[from] BadOptions),
@@ -75,6 +81,7 @@ pub enum ServeError {
 /// When it cannot start. Later trouble with the API server is waited out.
 pub async fn serve(client: Client, config: Config) -> Result<(), ServeError> {
     let resolver = Arc::new(Resolver::new(config.registries.clone())?);
+    let logins = open_logins(&client, &config).await?;
     let lease = LeaseManagerBuilder::new(client.clone(), LEASE)
         .with_namespace(config.namespace.as_str())
         .with_identity(config.identity.as_str())
@@ -83,14 +90,28 @@ pub async fn serve(client: Client, config: Config) -> Result<(), ServeError> {
         .build()
         .await
         .map_err(|source| ServeError::Lease { namespace: config.namespace.clone(), source })?;
+    let (tasks, running) = (TaskTracker::new(), CancellationToken::new());
+    let end = running.clone().drop_guard();
+    if let Some(logins) = logins {
+        tasks.spawn(logins.serve(running));
+    }
     let (leads, renewing) = lease.watch().await;
     let ended = select! {
         () = while_leading(&client, &config, &resolver, leads) => Ok(()),
         signal = terminated() => signal.map_err(ServeError::Signals),
     };
+    drop(end);
+    tasks.close();
     // The receiver is gone, so the lease is given back.
-    let _ = timeout(DRAIN, renewing).await;
+    let _ = timeout(DRAIN, async { tokio::join!(renewing, tasks.wait()) }).await;
     ended
+}
+
+async fn open_logins(client: &Client, config: &Config) -> Result<Option<Logins>, LoginsError> {
+    let Some(listen) = config.logins else { return Ok(None) };
+    let (namespace, identity) = (config.namespace.clone(), config.identity.clone());
+    let config = logins::Config { listen, namespace, identity };
+    Logins::open(client, &config).await.map(Some)
 }
 
 /// Looks after the rollouts whenever this controller holds the lease.

@@ -10,12 +10,14 @@ use k8s_cri::v1::{
     image_service_client::ImageServiceClient,
 };
 use onepull_mirror::Digest;
+use onepull_resolve::Login;
 use tokio::time::{sleep, timeout};
 use tracing::debug;
 
 use super::{ContainerdError, lease::Lease, namespace::answer, wire::Wire};
 use crate::runtime::{Removal, Runtime, RuntimeError, Unpack};
 
+mod auth;
 mod error;
 mod name;
 mod naming;
@@ -57,10 +59,16 @@ impl ContainerdRuntime {
 
 #[async_trait]
 impl Runtime for ContainerdRuntime {
-    async fn pull(&self, repository: &str, digest: &Digest) -> Result<(), RuntimeError> {
+    async fn pull(
+        &self,
+        repository: &str,
+        digest: &Digest,
+        login: Option<&Login>,
+    ) -> Result<(), RuntimeError> {
         let image = format!("{repository}@{digest}");
         let channel = self.channel("pull an image").await?;
-        let request = PullImageRequest { image: spec(&image), ..Default::default() };
+        let auth = login.and_then(|login| auth::config(repository, login));
+        let request = PullImageRequest { image: spec(&image), auth, ..Default::default() };
         let pulled = ImageServiceClient::new(channel.clone()).pull_image(request).await;
         pulled.map_err(|status| failed(image, &status))?;
         // What was unpacked ahead is the image's own now.

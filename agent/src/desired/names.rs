@@ -36,15 +36,20 @@ impl Names {
         iter::once(&self.first).chain(&self.others)
     }
 
-    /// The repositories that they name, each once.
-    pub fn repositories(&self) -> Vec<String> {
-        let mut repositories = Vec::new();
-        for repository in self.iter().map(ImageName::repository) {
-            if !repositories.contains(&repository) {
-                repositories.push(repository);
+    /// The first name of each repository.
+    pub fn one_of_each_repository(&self) -> Vec<&ImageName> {
+        let mut names: Vec<&ImageName> = Vec::new();
+        for name in self.iter() {
+            if !names.iter().any(|known| known.repository() == name.repository()) {
+                names.push(name);
             }
         }
-        repositories
+        names
+    }
+
+    /// The repositories that they name, each once.
+    pub fn repositories(&self) -> Vec<String> {
+        self.one_of_each_repository().into_iter().map(ImageName::repository).collect()
     }
 }
 

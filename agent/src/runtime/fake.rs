@@ -7,6 +7,7 @@ use std::{
 
 use async_trait::async_trait;
 use onepull_mirror::Digest;
+use onepull_resolve::{ExposeSecret, Login};
 
 use super::{Removal, Runtime, RuntimeError, Unpack};
 
@@ -21,6 +22,7 @@ struct State {
     names: BTreeMap<String, Digest>,
     failures: VecDeque<String>,
     pulls: Vec<String>,
+    users: Vec<Option<String>>,
     used: BTreeSet<Digest>,
 }
 
@@ -35,6 +37,11 @@ impl FakeRuntime {
     /// Every pull so far, also those that failed: `repository@digest`.
     pub fn pulls(&self) -> Vec<String> {
         self.lock().pulls.clone()
+    }
+
+    /// As whom each pull asked: the user's name, nobody, or a token.
+    pub fn users(&self) -> Vec<Option<String>> {
+        self.lock().users.clone()
     }
 
     /// Everything that is listed, by name.
@@ -64,10 +71,19 @@ impl FakeRuntime {
 
 #[async_trait]
 impl Runtime for FakeRuntime {
-    async fn pull(&self, repository: &str, digest: &Digest) -> Result<(), RuntimeError> {
+    async fn pull(
+        &self,
+        repository: &str,
+        digest: &Digest,
+        login: Option<&Login>,
+    ) -> Result<(), RuntimeError> {
         let image = format!("{repository}@{digest}");
         let mut state = self.lock();
         state.pulls.push(image.clone());
+        state.users.push(login.map(|login| match login {
+            Login::Password { user, .. } => user.expose_secret().to_owned(),
+            Login::IdentityToken(_) => "a token".to_owned(),
+        }));
         if let Some(reason) = state.failures.pop_front() {
             return Err(RuntimeError::Pull { image, reason });
         }

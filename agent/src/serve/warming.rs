@@ -14,6 +14,7 @@ use crate::{
     containerd::{ContainerdRuntime, ContainerdSink, ContainerdStore},
     desired::{Desired, DesiredFile},
     kube::{Kube, Surroundings},
+    logins::{self, NodeLogins},
     node::Node,
     origins::Origins,
     p2p::Libp2pRouter,
@@ -37,6 +38,7 @@ pub(super) enum Declared {
 /// Where images are brought to.
 pub(super) struct Place<'a> {
     pub(super) node: &'a Node,
+    pub(super) logins: &'a logins::Config,
     pub(super) socket: &'a Path,
     pub(super) store: Arc<ContainerdStore>,
     pub(super) origins: Origins,
@@ -91,11 +93,13 @@ impl Declared {
             Self::File(file) => (file, None),
             Self::Kube(kube) => (Arc::clone(&kube) as _, Some(kube)),
         };
-        let Place { node, socket, store, origins, problem, tasks, running } = place;
+        let Place { node, logins, socket, store, origins, problem, tasks, running } = place;
+        let logins = NodeLogins::new(logins, kube.as_ref().map(|kube| kube.link()));
         let begins = may_begin(Arc::clone(&store), node.router().clone());
         let parts = Parts {
             desired,
             runtime: Arc::new(ContainerdRuntime::new(socket)),
+            logins: Arc::new(logins),
             sink: Arc::new(ContainerdSink::new(socket, node.deliveries())),
             store: Arc::clone(&store) as _,
             warm: node.warm().clone(),

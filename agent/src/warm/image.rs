@@ -16,6 +16,7 @@ use super::{
     Warmer,
     blob::Writing,
     contents::{Contents, Platform},
+    login,
     obstacle::Obstacle,
     plan::Plan,
     pulls::{Left, Pulls},
@@ -59,7 +60,7 @@ impl Warmer {
     pub(super) async fn bring(&self, image: &DesiredImage) -> Result<(), Obstacle> {
         match image.source {
             Source::Upstream => tokio::select! {
-                pulled = self.pull(image) => pulled?,
+                pulled = self.pull_from_registry(image) => pulled?,
                 never = self.learn_when_there(image) => match never {},
             },
             Source::Peers => {
@@ -75,10 +76,22 @@ impl Warmer {
 
     /// The runtime fetches what is missing, and unpacks. From the second repository on there is nothing
     /// left to fetch, but its registry has its say.
+    async fn pull_from_registry(&self, image: &DesiredImage) -> Result<(), Obstacle> {
+        for name in image.names.one_of_each_repository() {
+            login::pull(&*self.0.runtime, &*self.0.logins, name, &image.digest).await?;
+        }
+        self.tag(image).await
+    }
+
+    /// The runtime unpacks what peers have sent; no login leaves the seed.
     async fn pull(&self, image: &DesiredImage) -> Result<(), Obstacle> {
         for repository in image.names.repositories() {
-            self.0.runtime.pull(&repository, &image.digest).await?;
+            self.0.runtime.pull(&repository, &image.digest, None).await?;
         }
+        self.tag(image).await
+    }
+
+    async fn tag(&self, image: &DesiredImage) -> Result<(), Obstacle> {
         for name in image.names.iter().filter(|name| name.has_tag()) {
             self.0.runtime.tag(&name.to_string(), &image.digest).await?;
         }

@@ -13,6 +13,8 @@ pub(crate) enum Obstacle {
     NeedsUpstream(Digest),
     #[error(transparent)]
     Runtime(#[from] RuntimeError),
+    #[error("{refused}; {problem}")]
+    NoLogin { refused: RuntimeError, problem: String },
     #[error(transparent)]
     Sink(#[from] SinkError),
     #[error(transparent)]

@@ -43,10 +43,10 @@ async fn conforms(fixture: &dyn Fixture) {
     assert!(matches!(unpulled, Err(RuntimeError::Unavailable { .. })), "{unpulled:?}");
 
     fixture.break_next_pull().await;
-    let failed = runtime.pull(&repository, &Digest::sha256(b"nobody has this")).await;
+    let failed = runtime.pull(&repository, &Digest::sha256(b"nobody has this"), None).await;
     assert!(matches!(failed, Err(RuntimeError::Pull { .. })), "{failed:?}");
 
-    runtime.pull(&repository, &first).await.unwrap();
+    runtime.pull(&repository, &first, None).await.unwrap();
     assert_eq!(find(&by_digest(&first)).await, Some(first));
     assert_eq!([find(&tag).await, find(&by_digest(&second)).await], [None; 2]);
 
@@ -54,7 +54,7 @@ async fn conforms(fixture: &dyn Fixture) {
         runtime.tag(&tag, &first).await.unwrap();
         assert_eq!(find(&tag).await, Some(first));
     }
-    runtime.pull(&repository, &second).await.unwrap();
+    runtime.pull(&repository, &second, None).await.unwrap();
     assert_eq!(find(&tag).await, Some(first), "a pull by digest moves no tag");
     runtime.tag(&tag, &second).await.unwrap();
     assert_eq!(find(&tag).await, Some(second));

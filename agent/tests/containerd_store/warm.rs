@@ -92,7 +92,7 @@ impl Stage {
     fn pull(&self) -> impl Future<Output = Result<(), RuntimeError>> + Send + use<> {
         let (runtime, repository, image) =
             (Arc::clone(&self.runtime), self.repository(), self.image());
-        async move { timeout(LIMIT, runtime.pull(&repository, &image)).await.unwrap() }
+        async move { timeout(LIMIT, runtime.pull(&repository, &image, None)).await.unwrap() }
     }
 
     /// What the registry was asked of a blob by containerd.

@@ -18,6 +18,7 @@ use hyper::{Request, StatusCode};
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use onepull_agent::{
     desired::{Desired, DesiredImage, DesiredState, ImageName, Source},
+    logins::NoLogins,
     origins::Origins,
     runtime::{Removal, Runtime, RuntimeError, Unpack},
     status::{ImageStatus, Phase},
@@ -33,6 +34,7 @@ use onepull_mirror::{
     sources::Lookup,
     store::{FolderSink, FolderStore, FolderWriter},
 };
+use onepull_resolve::Login;
 use prometheus_client::registry::Registry as MetricsRegistry;
 use tokio::{net::TcpListener, sync::mpsc, sync::watch, time::sleep};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -165,7 +167,12 @@ impl PullingRuntime {
 
 #[async_trait]
 impl Runtime for PullingRuntime {
-    async fn pull(&self, repository: &str, digest: &Digest) -> Result<(), RuntimeError> {
+    async fn pull(
+        &self,
+        repository: &str,
+        digest: &Digest,
+        _: Option<&Login>,
+    ) -> Result<(), RuntimeError> {
         self.pull_image().await;
         self.names.lock().unwrap().insert(format!("{repository}@{digest}"), *digest);
         Ok(())
@@ -242,6 +249,7 @@ impl Node {
         let parts = warm::Parts {
             desired: desired.clone(),
             runtime: runtime.clone(),
+            logins: Arc::new(NoLogins),
             sink: Arc::new(FolderSink::new(store.clone())),
             store: store.clone(),
             warm: mirror.warm(),
@@ -252,8 +260,7 @@ impl Node {
         };
         let warmer = Warmer::start(parts, &mut listed);
         tasks.spawn(serve_runtime(listener, mirror, metrics, shutdown.clone()));
-        let (_deliveries, _folder) = (delivered, folder);
-        Self { store, runtime, warmer, desired, shutdown, _deliveries, _folder }
+        Self { store, runtime, warmer, desired, shutdown, _deliveries: delivered, _folder: folder }
     }
 
     pub(crate) fn image(&self) -> ImageStatus {

@@ -12,6 +12,7 @@
 
 pub mod crds;
 mod image_cache;
+pub mod logins;
 mod node_image_cache;
 mod schema;
 

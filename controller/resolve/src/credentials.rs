@@ -10,7 +10,7 @@ use std::fmt;
 use secrecy::SecretString;
 
 use crate::{BadSecret, ImageRef, docker_config};
-use pattern::Pattern;
+pub(crate) use pattern::Pattern;
 
 /// What Docker calls the credential of Docker Hub, after the kubelet has normalised it.
 const DOCKER_HUB: &str = "index.docker.io";

@@ -8,6 +8,8 @@ use oci_spec::{
 };
 use thiserror::Error;
 
+use crate::credentials::Pattern;
+
 /// As people know it.
 const DOCKER_HUB: &str = "docker.io";
 
@@ -64,8 +66,14 @@ impl ImageRef {
         format!("{}/{}@{digest}", self.registry(), self.repository())
     }
 
+    /// Whether a login's or a plugin's name is for it, as the kubelet decides that: perhaps with
+    /// wildcards, a port and a path.
+    pub fn is_for(&self, pattern: &str) -> bool {
+        Pattern::new(pattern).matches(&self.name())
+    }
+
     /// `REGISTRY/REPOSITORY`, as pull secrets are matched with.
-    pub(crate) fn name(&self) -> String {
+    pub fn name(&self) -> String {
         format!("{}/{}", self.registry(), self.repository())
     }
 
@@ -74,8 +82,8 @@ impl ImageRef {
         self.reference.digest().or(self.reference.tag()).unwrap_or_default()
     }
 
-    /// Where the registry answers.
-    pub(crate) fn host(&self) -> &str {
+    /// Where the registry answers, `HOST[:PORT]`.
+    pub fn host(&self) -> &str {
         match self.registry() {
             DOCKER_HUB => DOCKER_HUB_HOST,
             registry => registry,

@@ -1,23 +1,18 @@
 //! One question to a registry, with the cache's pull secrets.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::collections::BTreeSet;
 
 use jiff::SignedDuration;
-use k8s_openapi::api::core::v1::Secret;
-use kube::{Api, Client};
+use kube::Client;
 use onepull_resolve::{
     Credentials, ImageRef as Reference, Problem, ResolveError, Resolved, Resolver,
 };
-use tokio::time::timeout;
 
 use super::answer;
-use crate::planner::{ImageRef, Platform, Trouble, TroubleKind};
-
-/// For one secret: the API server is near, and a question without it would be refused.
-const SECRET_LIMIT: Duration = Duration::from_secs(15);
-
-/// Where a pull secret has its logins.
-const DOCKER_CONFIG: &str = ".dockerconfigjson";
+use crate::{
+    planner::{ImageRef, Platform, Trouble, TroubleKind},
+    pull_secrets,
+};
 
 /// What to ask.
 pub(super) struct Question {
@@ -58,27 +53,10 @@ impl Question {
     }
 
     async fn credentials(&self, client: &Client) -> Result<Credentials, Failure> {
-        let api: Api<Secret> = Api::namespaced(client.clone(), &self.namespace);
         let mut credentials = Credentials::default();
         for name in &self.secrets {
-            let missing = |what: &str| {
-                let message = format!(
-                    "pull secret {}/{name} {what}: create it with `kubectl create secret \
-                     docker-registry`, or take it out of imagePullSecrets",
-                    self.namespace
-                );
-                Failure::new(TroubleKind::CredentialMissing, &message)
-            };
-            let secret = timeout(SECRET_LIMIT, api.get_opt(name)).await;
-            let secret = secret
-                .map_err(|_| missing("cannot be read in time"))?
-                .map_err(|error| missing(&format!("cannot be read ({error})")))?
-                .ok_or_else(|| missing("does not exist"))?;
-            let config = secret.data.as_ref().and_then(|data| data.get(DOCKER_CONFIG));
-            let config = config.ok_or_else(|| missing("has no .dockerconfigjson"))?;
-            credentials.add(name, &config.0).map_err(|error| {
-                Failure::new(TroubleKind::CredentialMissing, &error.to_string())
-            })?;
+            let read = pull_secrets::read(client, &self.namespace, name, &mut credentials).await;
+            read.map_err(|said| Failure::new(TroubleKind::CredentialMissing, &said))?;
         }
         Ok(credentials)
     }

@@ -1,7 +1,10 @@
 //! The controller against a real API server and a real registry; nodes are objects, and their agents do
 //! what they are told at once.
-#![allow(clippy::unwrap_used, reason = "test code: a panic is the report")]
+#![allow(clippy::unwrap_used, clippy::panic, reason = "test code: a panic is the report")]
 
 mod agents;
+mod logins;
+mod rights;
 mod rollouts;
 mod stage;
+mod tokens;

@@ -17,7 +17,7 @@ async fn a_cache_warms_its_nodes_through_one_seed_and_ready_can_be_waited_for() 
         stage.node(name, "gpu").await;
     }
     stage.node("other", "cpu").await;
-    let _controller = stage.controller("one");
+    let _controller = stage.controller("one").await;
     let image = stage.image("v1");
     let lists = json!([{"images": [image], "nodeSelector": {"pool": "gpu"}}]);
     stage.cache("models", &json!({ "cacheSpec": lists })).await;
@@ -48,7 +48,7 @@ async fn a_cache_warms_its_nodes_through_one_seed_and_ready_can_be_waited_for() 
 async fn new_nodes_are_warmed_from_the_old_and_a_deleted_one_takes_its_object_along() {
     let Some(stage) = Stage::set("new nodes are warmed").await else { return };
     stage.node("a", "gpu").await;
-    let _controller = stage.controller("one");
+    let _controller = stage.controller("one").await;
     stage.cache("models", &json!({"cacheSpec": [{"images": [stage.image("v1")]}]})).await;
     stage.wait_for("Ready", "models").await;
     stage.node("b", "gpu").await;
@@ -74,13 +74,13 @@ async fn new_nodes_are_warmed_from_the_old_and_a_deleted_one_takes_its_object_al
 async fn another_controller_goes_on_where_one_was_killed_although_the_tag_has_moved() {
     let Some(stage) = Stage::set("another controller goes on").await else { return };
     stage.node("a", "gpu").await;
-    let first = stage.controller("one");
+    let first = stage.controller("one").await;
     stage.cache("models", &json!({"cacheSpec": [{"images": [stage.image("v1")]}]})).await;
     stage.wait_for("Ready", "models").await;
     drop(first);
     let other = stage.push("v1", 2).await;
     assert_ne!(other.manifest_digest(), stage.image.manifest_digest());
-    let _second = stage.controller("two");
+    let _second = stage.controller("two").await;
     stage.node("b", "gpu").await;
     let digest = stage.image.manifest_digest().to_string();
     stage
@@ -101,7 +101,7 @@ async fn another_controller_goes_on_where_one_was_killed_although_the_tag_has_mo
 async fn a_cache_that_removes_its_images_is_gone_when_they_are() {
     let Some(stage) = Stage::set("a cache removes its images").await else { return };
     stage.node("a", "gpu").await;
-    let _controller = stage.controller("one");
+    let _controller = stage.controller("one").await;
     let spec = json!({"cacheSpec": [{"images": [stage.image("v1")]}], "onDelete": "Remove"});
     stage.cache("models", &spec).await;
     stage.wait_for("Ready", "models").await;
@@ -127,7 +127,7 @@ async fn a_cache_that_removes_its_images_is_gone_when_they_are() {
 async fn an_image_that_does_not_exist_is_named_with_what_to_do() {
     let Some(stage) = Stage::set("an image that does not exist").await else { return };
     stage.node("a", "gpu").await;
-    let _controller = stage.controller("one");
+    let _controller = stage.controller("one").await;
     stage.cache("models", &json!({"cacheSpec": [{"images": [stage.image("v2")]}]})).await;
     let degraded = stage.wait_for("Degraded", "models").await;
     assert_eq!(degraded.reason, "ImageNotFound");
@@ -138,7 +138,7 @@ async fn an_image_that_does_not_exist_is_named_with_what_to_do() {
 async fn a_missing_pull_secret_is_named() {
     let Some(stage) = Stage::set("a missing pull secret").await else { return };
     stage.node("a", "gpu").await;
-    let _controller = stage.controller("one");
+    let _controller = stage.controller("one").await;
     let lists = json!([{"images": [stage.image("v1")]}]);
     let spec = json!({"cacheSpec": lists, "imagePullSecrets": [{"name": "registry-creds"}]});
     stage.cache("models", &spec).await;
@@ -151,7 +151,7 @@ async fn a_missing_pull_secret_is_named() {
 async fn a_selector_that_matches_nothing_is_ready() {
     let Some(stage) = Stage::set("a selector that matches nothing").await else { return };
     stage.node("a", "gpu").await;
-    let _controller = stage.controller("one");
+    let _controller = stage.controller("one").await;
     let lists = json!([{"images": [stage.image("v1")], "nodeSelector": {"pool": "none"}}]);
     stage.cache("models", &json!({ "cacheSpec": lists })).await;
     assert_eq!(stage.wait_for("Ready", "models").await.reason, "NoNodesSelected");

@@ -1,6 +1,6 @@
 //! An API server with the definitions, a registry with an image, nodes, and a controller.
 
-use std::{path::Path, sync::Arc, time::Duration};
+use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use k8s_openapi::{
     api::core::v1::{Namespace, Node},
@@ -18,8 +18,8 @@ use onepull_controller::{
 };
 use onepull_resolve::Options;
 use onepull_testbed::{
-    ApiServer, Layout, Registry, Requirement, layout::Spec, registry::Options as RegistryOptions,
-    skip,
+    ApiServer, Layout, Registry, Requirement, kube::Credential, layout::Spec,
+    registry::Options as RegistryOptions, skip,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -32,6 +32,9 @@ use crate::agents;
 
 /// What all tests here need.
 const NEEDS: [Requirement; 2] = [Requirement::Kubernetes, Requirement::Registry];
+
+/// The namespace that onepull is installed in.
+pub(crate) const SYSTEM: &str = "onepull-system";
 
 /// A loaded machine is slow, but not this slow.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -60,7 +63,7 @@ impl Stage {
         let crds = ["crd/imagecaches.onepull.dev", "crd/nodeimagecaches.onepull.dev"];
         let wait = ["wait", "--for=condition=Established", "--timeout=60s"];
         server.kubectl(&[&wait[..], &crds].concat()).await.unwrap();
-        let client = client(&server).await;
+        let client = client(&server.kubeconfig()).await;
         let registry = Registry::start(RegistryOptions::default()).await.unwrap();
         let folder = tempfile::tempdir().unwrap();
         let spec = Spec::even(3 << 20, 3, 1);
@@ -69,7 +72,11 @@ impl Stage {
         let mut agents = JoinSet::new();
         agents.spawn(agents::run(client.clone(), image.bytes()));
         let stage = Self { server, client, registry, image, _agents: agents, folder };
-        stage.namespace("onepull-system").await;
+        stage.namespace(SYSTEM).await;
+        for part in ["rbac", "policies"] {
+            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy").join(part);
+            stage.kubectl(&["create", "-f", &folder.to_string_lossy()]).await;
+        }
         Some(stage)
     }
 
@@ -105,23 +112,42 @@ impl Stage {
         api.delete(name, &DeleteParams::default()).await.unwrap();
     }
 
-    /// A controller, until it is dropped.
-    pub(crate) fn controller(&self, identity: &str) -> JoinSet<()> {
+    /// A controller with the rights that it has in a cluster, until it is dropped.
+    pub(crate) async fn controller(&self, identity: &str) -> JoinSet<()> {
+        self.controller_at(identity, None).await
+    }
+
+    /// One that hands out logins at an address.
+    pub(crate) async fn controller_at(
+        &self,
+        identity: &str,
+        logins: Option<SocketAddr>,
+    ) -> JoinSet<()> {
         let registries = Options {
             plain_http: [self.registry.name()].into(),
             proxy_from_environment: false,
             ..Options::default()
         };
         let config = Config {
-            namespace: "onepull-system".into(),
+            namespace: SYSTEM.into(),
             identity: identity.into(),
             registries,
             policy: Policy::default(),
+            logins,
         };
-        let client = self.client.clone();
+        let token = ["create", "token", "onepull-controller", "--namespace", SYSTEM];
+        let client = self.client_with(self.kubectl(&token).await.trim()).await;
         let mut controller = JoinSet::new();
         controller.spawn(async move { serve(client, config).await.unwrap() });
         controller
+    }
+
+    /// A client that shows a token.
+    pub(crate) async fn client_with(&self, token: &str) -> Client {
+        let file = self.folder.path().join(format!("{:016x}.kubeconfig", rand::random::<u64>()));
+        let credential = Credential::token(token);
+        self.server.write_kubeconfig(&file, &self.server.url(), &credential).unwrap();
+        client(&file).await
     }
 
     /// The name of an image in the registry.
@@ -186,8 +212,8 @@ impl Stage {
     }
 }
 
-async fn client(server: &ApiServer) -> Client {
-    let read = Kubeconfig::read_from(server.kubeconfig()).unwrap();
+async fn client(kubeconfig: &Path) -> Client {
+    let read = Kubeconfig::read_from(kubeconfig).unwrap();
     let options = KubeConfigOptions::default();
     let config = KubeConfig::from_custom_kubeconfig(read, &options);
     Client::try_from(config.await.unwrap()).unwrap()

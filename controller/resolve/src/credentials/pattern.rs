@@ -6,14 +6,14 @@
 
 /// A host, perhaps with wildcards, a port and a path.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(super) struct Pattern {
+pub(crate) struct Pattern {
     key: String,
 }
 
 // === impl Pattern ===
 
 impl Pattern {
-    pub(super) fn new(registry: &str) -> Self {
+    pub(crate) fn new(registry: &str) -> Self {
         let name = ["https://", "http://"].iter().find_map(|scheme| registry.strip_prefix(scheme));
         let name = name.unwrap_or(registry);
         let (host, path) = split(name);
@@ -26,12 +26,12 @@ impl Pattern {
     }
 
     /// Without scheme and version of the API; secrets are sorted by it.
-    pub(super) fn key(&self) -> &str {
+    pub(crate) fn key(&self) -> &str {
         &self.key
     }
 
     /// Whether it is for `REGISTRY/REPOSITORY`.
-    pub(super) fn matches(&self, name: &str) -> bool {
+    pub(crate) fn matches(&self, name: &str) -> bool {
         let ((glob, prefix), (host, path)) = (split(&self.key), split(name));
         let ((glob, glob_port), (host, port)) = (split_port(glob), split_port(host));
         let labels = glob.split('.').count() == host.split('.').count();
