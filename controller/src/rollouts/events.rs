@@ -21,15 +21,14 @@ const LIMIT: Duration = Duration::from_secs(5);
 
 /// Tells events to the API server.
 pub(super) struct Events {
-    recorder: Recorder,
+    client: Client,
 }
 
 // === impl Events ===
 
 impl Events {
     pub(super) fn new(client: Client) -> Self {
-        let reporter = Reporter { controller: FIELD_MANAGER.to_owned(), instance: None };
-        Self { recorder: Recorder::new(client, reporter) }
+        Self { client }
     }
 
     /// Publishes each event on each cache that it is about.
@@ -56,7 +55,11 @@ impl Events {
             secondary: None,
         };
         let reference = cache.object_ref(&());
-        match timeout(LIMIT, self.recorder.publish(&told, &reference)).await {
+        // One recorder takes all seeds of a cache for the same event, and drops their notes but the first. A
+        // plan tells each only once.
+        let reporter = Reporter { controller: FIELD_MANAGER.to_owned(), instance: None };
+        let recorder = Recorder::new(self.client.clone(), reporter);
+        match timeout(LIMIT, recorder.publish(&told, &reference)).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => warn!(%error, "an event is lost"),
             Err(_) => warn!("an event is lost: the API server takes too long"),

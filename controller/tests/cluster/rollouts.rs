@@ -45,6 +45,23 @@ async fn a_cache_warms_its_nodes_through_one_seed_and_ready_can_be_waited_for() 
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn each_image_has_an_event_that_names_its_seed() {
+    let Some(stage) = Stage::set("each image has an event").await else { return };
+    stage.push("v2", 2).await;
+    stage.node("a", "gpu").await;
+    let _controller = stage.controller("one");
+    let images = [stage.image("v1"), stage.image("v2")];
+    stage.cache("models", &json!({"cacheSpec": [{ "images": images }]})).await;
+    stage.wait_for("Ready", "models").await;
+    let events = stage.kubectl(&["get", "events", "--no-headers"]).await;
+    let seeds: Vec<_> = events.lines().filter(|line| line.contains("SeedChosen")).collect();
+    assert_eq!(seeds.len(), 2, "{events}");
+    for image in images {
+        assert_eq!(seeds.iter().filter(|line| line.contains(&image)).count(), 1, "{events}");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn new_nodes_are_warmed_from_the_old_and_a_deleted_one_takes_its_object_along() {
     let Some(stage) = Stage::set("new nodes are warmed").await else { return };
     stage.node("a", "gpu").await;
