@@ -110,7 +110,9 @@ impl Report {
         let Some(written) = &self.written else { return Some(now) };
         let is_new = written.observed_generation != current.observed_generation
             || written.agent_version != current.agent_version
-            || written.images.len() != current.images.len();
+            || written.images.len() != current.images.len()
+            // Until the controller knows the disk it keeps to no budget there.
+            || (written.disk.is_none() && current.disk.is_some());
         if is_new {
             return Some(now);
         }

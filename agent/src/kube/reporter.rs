@@ -29,6 +29,9 @@ const MANAGER: &str = "onepull-agent";
 /// An API server answers within milliseconds; one that does not is asked again.
 const DEADLINE: Duration = Duration::from_secs(10);
 
+/// Until it is asked again for a disk that is not known: containerd is starting.
+const NO_DISK: Duration = Duration::from_secs(1);
+
 /// Between two attempts that fail. The watch finds out by itself when the API server is back.
 const AGAIN: Duration = Duration::from_secs(10);
 
@@ -93,12 +96,11 @@ impl Reporter {
         let (node, problem) = (self.warmer.status(), (self.surroundings.problem)());
         let at = Moment { now: Instant::now(), wall: this_second() };
         let current = assemble(told, &node, &written.counted, problem, at.wall);
+        let current = NodeImageCacheStatus { disk: self.disk().await, ..current };
         match written.report.decide(&current, at) {
-            Verdict { write: None, look } => look,
-            Verdict { write: Some(status), .. } => {
-                let status = NodeImageCacheStatus { disk: self.disk().await, ..status };
-                self.write(written, status).await
-            }
+            Verdict { write: None, look } if current.disk.is_some() => look,
+            Verdict { write: None, look } => look.into_iter().chain([at.now + NO_DISK]).min(),
+            Verdict { write: Some(status), .. } => self.write(written, status).await,
         }
     }
 

@@ -1,6 +1,6 @@
 //! Declared images are brought, and it is reported how.
 
-use onepull_api::{NodeCounts, NodeImageState, Source};
+use onepull_api::{NodeCounts, NodeImageCacheSpec, NodeImageState, Source};
 use onepull_testbed::{Shape, skip};
 
 use crate::support::{NEEDS, Stage};
@@ -52,6 +52,19 @@ async fn assert_writes_nothing_but_the_status(stage: &Stage, node: &str) {
     let agents = fields.iter().filter(|it| it.manager.as_deref() == Some("onepull-agent"));
     let parts: Vec<_> = agents.map(|it| it.subresource.as_deref()).collect();
     assert_eq!(parts, [Some("status")]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_node_that_has_never_held_an_image_tells_its_disk_before_anything_is_asked_of_it() {
+    let name = "a_node_that_has_never_held_an_image_tells_its_disk_before_anything_is_asked_of_it";
+    if skip(name, NEEDS) {
+        return;
+    }
+    let stage = Stage::set().await;
+    let node = stage.node("node", Shape::OPEN, &[]).await;
+    stage.tell(&node, NodeImageCacheSpec::default()).await;
+    let status = stage.reports(&node, |status| status.disk.is_some()).await;
+    assert!(status.disk.unwrap().capacity_bytes > 0 && status.images.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -1,6 +1,6 @@
 //! What a rollout costs, and that its end is always told.
 
-use onepull_api::NodeReason;
+use onepull_api::{Disk, NodeReason};
 use proptest::prelude::*;
 
 use super::*;
@@ -132,6 +132,23 @@ fn attempts_that_fail_again_are_not_told_and_another_reason_is() {
     assert_eq!(reporting.writes.len(), 2, "started, failed");
     reporting.shows(&failed(NodeReason::ImageNotFound), 1);
     assert_eq!(reporting.last().reason, Some(NodeReason::ImageNotFound));
+}
+
+#[test]
+fn a_disk_that_was_not_known_is_told_as_soon_as_it_is() {
+    let report = |disk: Option<u64>| NodeImageCacheStatus {
+        observed_generation: Some(1),
+        disk: disk.map(|bytes| Disk { capacity_bytes: 1000, available_bytes: bytes }),
+        ..Default::default()
+    };
+    let at = Moment { now: Instant::now(), wall: Timestamp::UNIX_EPOCH };
+    let writes = |written, current| {
+        let told = Report { written: Some(report(written)), ..Report::default() };
+        told.decide(&report(current), at).write.is_some()
+    };
+    assert!(writes(None, Some(500)));
+    assert!(!writes(None, None) && !writes(Some(500), None));
+    assert!(!writes(Some(500), Some(400)), "it goes along with the next write");
 }
 
 fn any_image() -> impl Strategy<Value = HeldImage> {
