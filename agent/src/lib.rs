@@ -1,7 +1,6 @@
 //! The node daemon: joins the peers of its cluster and serves the container runtime beside it.
 
 mod account;
-pub mod admin;
 pub mod check;
 pub mod cli;
 pub mod config;
@@ -10,7 +9,6 @@ pub mod desired;
 pub mod hosts;
 mod inotify;
 mod kube;
-pub mod listen;
 pub mod logins;
 pub mod node;
 pub mod origins;

@@ -8,6 +8,7 @@ use std::{
     sync::Arc,
 };
 
+use onepull_admin::{ListenError, bind};
 use onepull_mirror::{
     Deadlines, Metrics, Mirror, Participant, Peer, PeerService, Router, Store, Throttle, Warm,
     announce::announce,
@@ -26,10 +27,7 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::warn;
 
-use crate::{
-    listen::{ListenError, bind},
-    p2p::{HostPort, Libp2pRouter, P2p, P2pConfig, P2pError},
-};
+use crate::p2p::{HostPort, Libp2pRouter, P2p, P2pConfig, P2pError};
 
 /// How long running tasks may go on after the listeners have drained.
 const STOP: Duration = Duration::from_secs(5);

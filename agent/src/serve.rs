@@ -1,14 +1,11 @@
 //! Runs the agent: puts its parts together, and takes them apart in order.
 
-use std::{future::ready, path::PathBuf, sync::Arc};
+use std::{path::PathBuf, sync::Arc};
 
-use hyper::Request;
-use onepull_mirror::{
-    Metrics, Router,
-    mirror::Delivery,
-    server::{self, Serving},
-};
+use onepull_admin::{Admin, ListenError, bind};
+use onepull_mirror::{Metrics, Router, mirror::Delivery};
 use prometheus_client::registry::Registry;
+use serde_json::to_string_pretty;
 use thiserror::Error;
 use tokio::{
     signal::unix::{Signal, SignalKind, signal},
@@ -20,10 +17,8 @@ use tracing::{info, warn};
 
 use crate::{
     account::account,
-    admin::Admin,
     config::Config,
     containerd::{ContainerdError, ContainerdStore, Pace},
-    listen::{ListenError, bind},
     node::{Node, NodeConfig, StartError},
     origins::Origins,
 };
@@ -35,10 +30,7 @@ mod warming;
 use pointing::point_containerd_here;
 use warming::{Declared, Place, Warming, zone};
 
-/// How long answers of the admin listener may go on at the end; each is a few KiB.
-const ADMIN_DRAIN: Duration = Duration::from_secs(1);
-
-/// How long the agent's own tasks may go on after that. All waits together stay below the 30 s after
+/// How long the agent's own tasks may go on at the end. All waits together stay below the 30 s after
 /// which Kubernetes kills.
 const STOP: Duration = Duration::from_secs(2);
 
@@ -88,7 +80,7 @@ pub async fn run(config: Config) -> Result<(), ServeError> {
     let (node, deliveries) = Node::start(joins, store.clone(), &mut registry).await?;
     let metrics = node.metrics().clone();
     let origins = Origins::default();
-    let keep_account = keep_account(store.clone(), deliveries, metrics.clone(), origins.clone());
+    let keep_account = keep_account(store.clone(), deliveries, metrics, origins.clone());
     tasks.spawn(running.clone().run_until_cancelled_owned(keep_account));
 
     let router = node.router().clone();
@@ -107,9 +99,10 @@ pub async fn run(config: Config) -> Result<(), ServeError> {
     };
     let warming = declared.map(|declared| declared.warm(place, &mut registry));
     let admin = Admin::new(registry, move || readiness(&pointed, &store, &router));
-    let admin =
-        admin.with_status(move || warming.as_ref().map(Warming::status).unwrap_or_default());
-    tasks.spawn(serve_admin(admin_listener, admin.clone(), metrics, running.clone()));
+    let status = move || warming.as_ref().map(Warming::status).unwrap_or_default();
+    let status = move || to_string_pretty(&status()).map_err(|error| error.to_string());
+    let admin = admin.with_json("/status", status);
+    tasks.spawn(onepull_admin::serve(admin_listener, admin.clone(), running.clone()));
     info!(node = config.node.name, mirror = %node.mirror_addr(), admin = %address, "serving");
 
     signals.next().await;
@@ -159,17 +152,6 @@ fn readiness(
         return Err("no peer answers yet; peers are set by --bootstrap".into());
     }
     Ok(())
-}
-
-async fn serve_admin(
-    listener: tokio::net::TcpListener,
-    admin: Admin,
-    metrics: Metrics,
-    running: CancellationToken,
-) {
-    let serving = Serving { traffic_class: None, drain: ADMIN_DRAIN, ..Serving::peers(metrics) };
-    let answer = move |request: Request<_>| ready(admin.answer(&request));
-    server::serve(listener, serving, answer, running).await;
 }
 
 /// What tells the process to stop: SIGTERM and Ctrl-C.

@@ -54,6 +54,9 @@ struct Serve {
     /// Another name for each replica: that of its pod. Default: made up at random.
     #[arg(long, env = "ONEPULL_IDENTITY")]
     identity: Option<String>,
+    /// Where /metrics, /livez and /readyz are served, read-only, by every replica.
+    #[arg(long, env = "ONEPULL_ADMIN_LISTEN", value_name = "ADDR", default_value = "[::]:29905")]
+    admin_listen: SocketAddr,
     /// A registry to be asked by plain HTTP, HOST[:PORT]; may repeat.
     #[arg(long, env = "ONEPULL_PLAIN_HTTP", value_delimiter = ',', value_name = "HOST[:PORT]")]
     plain_http: Vec<String>,
@@ -123,6 +126,7 @@ impl Serve {
             registries: Options { plain_http, ca_pem, ..Options::default() },
             policy: self.policy(),
             logins: Some(self.logins),
+            admin_listen: self.admin_listen,
             namespace: self.namespace,
         })
     }

@@ -3,12 +3,13 @@
 //! [`planner`] decides, and does nothing else: values in, a plan out, with the time as an argument.
 //! [`window`] says when nodes may begin to pull. Neither knows Kubernetes; [`convert`] turns objects into
 //! these values and plans into objects. [`world`] has the objects, [`resolving`] what their images stand
-//! for; [`rollouts`] carries plans out; [`mod@serve`] does so in the one controller that leads.
-//! [`logins`] hands out the logins of a pull to the node that is told to make it.
+//! for; [`rollouts`] carries plans out; [`mod@serve`] does so in the one controller that leads; [`metrics`]
+//! are what it counts. [`logins`] hands out the logins of a pull to the node that is told to make it.
 
 pub mod cli;
 pub mod convert;
 pub mod logins;
+pub mod metrics;
 pub mod planner;
 mod pull_secrets;
 pub mod resolving;

@@ -16,7 +16,8 @@ use tracing::{debug, info};
 
 use crate::{
     convert::DiskPolicy,
-    planner::{History, Inputs, Limits, Node, Plan, Platform, plan},
+    metrics::{Metrics, Standing},
+    planner::{Happening, History, Inputs, Limits, Node, Plan, Platform, plan},
     resolving::Resolving,
     world::{Snapshot, World},
 };
@@ -62,6 +63,7 @@ pub struct Rollouts {
     doing: Doing,
     events: Events,
     history: History,
+    metrics: Metrics,
     /// Cycles in a row in which a write failed.
     setbacks: u32,
 }
@@ -71,10 +73,17 @@ pub struct Rollouts {
 impl Rollouts {
     /// Takes the rollouts over. Nothing is known of what a controller before it thought; what it did stands
     /// in the objects.
-    pub fn new(client: &Client, world: World, resolving: Resolving, policy: Policy) -> Self {
-        let (doing, events) = (Doing::new(client.clone()), Events::new(client.clone()));
+    pub fn new(
+        client: &Client,
+        world: World,
+        resolving: Resolving,
+        policy: Policy,
+        metrics: Metrics,
+    ) -> Self {
+        let doing = Doing::new(client.clone(), metrics.clone());
+        let events = Events::new(client.clone(), metrics.clone());
         let history = History::default();
-        Self { policy, world, resolving, doing, events, history, setbacks: 0 }
+        Self { policy, world, resolving, doing, events, history, metrics, setbacks: 0 }
     }
 
     /// Runs until it is dropped.
@@ -83,6 +92,7 @@ impl Rollouts {
     /// Whatever has been written by then stands; the next controller goes on from there.
     pub async fn run(mut self) {
         self.world.is_listed().await;
+        self.metrics.stands(Standing::Leading);
         info!("looking after the rollouts");
         loop {
             let rest = self.cycle().await;
@@ -104,7 +114,7 @@ impl Rollouts {
     /// Plans once and does what the plan says. Returns for how long nothing is to be done if nothing
     /// changes.
     async fn cycle(&mut self) -> Duration {
-        let now = Timestamp::now();
+        let (now, started) = (Timestamp::now(), Instant::now());
         let snapshot = self.world.snapshot(now);
         let nodes = inputs::nodes(&snapshot, self.policy, now);
         let platforms = nodes.iter().map(|node| node.platform.clone()).collect();
@@ -113,9 +123,18 @@ impl Rollouts {
         let again = [plan.again, ask_again].into_iter().flatten().min();
         let failed = self.carry_out(deeds, now).await;
         self.events.publish(&plan.events, &snapshot.caches).await;
+        self.count(&plan);
+        self.metrics.cycled(started.elapsed(), failed);
         self.history = plan.history;
         self.setbacks = if failed > 0 { self.setbacks + 1 } else { 0 };
         if failed > 0 { Duration::ZERO } else { rest_until(again, now) }
+    }
+
+    fn count(&self, plan: &Plan) {
+        let moves = plan.events.iter();
+        let moves = moves.filter(|event| matches!(event.what, Happening::SeedMoved { .. })).count();
+        self.metrics.seed_moves.inc_by(moves as u64);
+        self.metrics.caches.show(&plan.caches);
     }
 
     fn plan(
@@ -125,13 +144,15 @@ impl Rollouts {
         platforms: &BTreeSet<Platform>,
         now: Timestamp,
     ) -> (Plan, Vec<Deed>) {
-        let started = Instant::now();
         let history = std::mem::take(&mut self.history);
         let caches = inputs::caches(snapshot, &self.resolving, platforms, now);
         let inputs = Inputs { caches, nodes, limits: self.policy.limits, history };
+        let started = Instant::now();
         let plan = plan(&inputs, now);
+        let took = started.elapsed();
+        self.metrics.plans.observe(took.as_secs_f64());
         let deeds = deeds::deeds(snapshot, &inputs, &plan, now);
-        debug!(nodes = inputs.nodes.len(), deeds = deeds.len(), took = ?started.elapsed(), "planned");
+        debug!(nodes = inputs.nodes.len(), deeds = deeds.len(), ?took, "planned");
         (plan, deeds)
     }
 

@@ -4,7 +4,9 @@ use std::{io, net::SocketAddr, sync::Arc, time::Duration};
 
 use kube::Client;
 use kube_lease_manager::{LeaseManagerBuilder, LeaseManagerError};
+use onepull_admin::{Admin, ListenError, bind};
 use onepull_resolve::{BadOptions, Options, Resolver};
+use prometheus_client::registry::Registry;
 use thiserror::Error;
 use tokio::{
     select,
@@ -12,11 +14,15 @@ use tokio::{
     sync::watch,
     time::timeout,
 };
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tokio_util::{
+    sync::{CancellationToken, DropGuard},
+    task::TaskTracker,
+};
 use tracing::info;
 
 use crate::{
     logins::{self, Logins, LoginsError},
+    metrics::{Metrics, Standing},
     resolving::Resolving,
     rollouts::{Policy, Rollouts},
     world::World,
@@ -46,6 +52,8 @@ pub struct Config {
     pub policy: Policy,
     /// Where seeds ask for the logins of their pulls; nowhere, for `None`.
     pub logins: Option<SocketAddr>,
+    /// Where metrics are shown.
+    pub admin_listen: SocketAddr,
 }
 
 /// Why a controller cannot run.
@@ -67,6 +75,9 @@ pub enum ServeError {
     /// Logins cannot be handed out.
     #[error(transparent)]
     Logins(#[from] LoginsError),
+    /// The admin listener could not be opened.
+    #[error(transparent)]
+    Admin(#[from] ListenError),
     /// The settings for registries make no sense.
     #[error(transparent)]
     Registries(#[from] BadOptions),
@@ -82,6 +93,7 @@ pub enum ServeError {
 pub async fn serve(client: Client, config: Config) -> Result<(), ServeError> {
     let resolver = Arc::new(Resolver::new(config.registries.clone())?);
     let logins = open_logins(&client, &config).await?;
+    let (metrics, admin) = show(&config).await?;
     let lease = LeaseManagerBuilder::new(client.clone(), LEASE)
         .with_namespace(config.namespace.as_str())
         .with_identity(config.identity.as_str())
@@ -97,11 +109,12 @@ pub async fn serve(client: Client, config: Config) -> Result<(), ServeError> {
     }
     let (leads, renewing) = lease.watch().await;
     let ended = select! {
-        () = while_leading(&client, &config, &resolver, leads) => Ok(()),
+        () = while_leading(&client, &config, &resolver, &metrics, leads) => Ok(()),
         signal = terminated() => signal.map_err(ServeError::Signals),
     };
     drop(end);
     tasks.close();
+    admin.drain().await;
     // The receiver is gone, so the lease is given back.
     let _ = timeout(DRAIN, async { tokio::join!(renewing, tasks.wait()) }).await;
     ended
@@ -119,6 +132,7 @@ async fn while_leading(
     client: &Client,
     config: &Config,
     resolver: &Arc<Resolver>,
+    metrics: &Metrics,
     mut leads: watch::Receiver<bool>,
 ) {
     while leads.wait_for(|leads| *leads).await.is_ok() {
@@ -126,16 +140,49 @@ async fn while_leading(
         let (tasks, running) = (TaskTracker::new(), CancellationToken::new());
         let (resolver, client) = (Arc::clone(resolver), client.clone());
         let resolving = Resolving::new(client.clone(), resolver, tasks.clone(), running.clone());
-        let world = World::watch(&client, &tasks, &running);
-        let rollouts = Rollouts::new(&client, world, resolving, config.policy);
+        metrics.stands(Standing::Listing);
+        let world = World::watch(&client, metrics, &tasks, &running);
+        let rollouts = Rollouts::new(&client, world, resolving, config.policy, metrics.clone());
         let end = running.clone().drop_guard();
         select! {
             () = rollouts.run() => {}
             _ = leads.wait_for(|leads| !*leads) => info!("another controller leads"),
         }
         drop(end);
+        metrics.stands(Standing::Waiting);
         tasks.close();
         let _ = timeout(DRAIN, tasks.wait()).await;
+    }
+}
+
+/// The admin listener, until it is dropped.
+struct Shown {
+    admin: Admin,
+    tasks: TaskTracker,
+    running: CancellationToken,
+    _end: DropGuard,
+}
+
+/// Shows what this controller counts, whether it leads or not.
+async fn show(config: &Config) -> Result<(Metrics, Shown), ListenError> {
+    let listener = bind(config.admin_listen, "--admin-listen").await?;
+    let mut registry = Registry::default();
+    let metrics = Metrics::register(&mut registry);
+    let counted = metrics.clone();
+    let admin = Admin::new(registry, move || counted.readiness());
+    let (tasks, running) = (TaskTracker::new(), CancellationToken::new());
+    tasks.spawn(onepull_admin::serve(listener, admin.clone(), running.clone()));
+    Ok((metrics, Shown { admin, tasks, _end: running.clone().drop_guard(), running }))
+}
+
+// === impl Shown ===
+
+impl Shown {
+    async fn drain(&self) {
+        self.admin.drain();
+        self.running.cancel();
+        self.tasks.close();
+        let _ = timeout(DRAIN, self.tasks.wait()).await;
     }
 }
 

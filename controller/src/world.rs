@@ -19,10 +19,13 @@ use kube::{
     },
 };
 use onepull_api::{ImageCache, NodeImageCache};
+use prometheus_client::metrics::counter::Counter;
 use serde::de::DeserializeOwned;
 use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::warn;
+
+use crate::metrics::{Kind, Metrics, Watched};
 
 mod told;
 mod trim;
@@ -53,12 +56,18 @@ pub struct Snapshot {
 impl World {
     /// Begins to list and watch. The watches go on by themselves, through outages, until `running`
     /// is cancelled.
-    pub fn watch(client: &Client, tasks: &TaskTracker, running: &CancellationToken) -> Self {
+    pub fn watch(
+        client: &Client,
+        metrics: &Metrics,
+        tasks: &TaskTracker,
+        running: &CancellationToken,
+    ) -> Self {
         let changed = Arc::new(Notify::new());
-        let watch = Watch { client, tasks, running, changed: &changed };
-        let caches = watch.all(trim::metadata::<ImageCache>);
-        let nodes = watch.all(trim::node);
-        let told = Told::new(watch.all(trim::metadata::<NodeImageCache>));
+        let watch = Watch { client, metrics, tasks, running, changed: &changed };
+        let caches = watch.all(Kind::imagecaches, trim::metadata::<ImageCache>);
+        let nodes = watch.all(Kind::nodes, trim::node);
+        let told = watch.all(Kind::nodeimagecaches, trim::metadata::<NodeImageCache>);
+        let told = Told::new(told);
         Self { caches, nodes, told, changed }
     }
 
@@ -99,6 +108,7 @@ impl World {
 /// What a watch needs.
 struct Watch<'a> {
     client: &'a Client,
+    metrics: &'a Metrics,
     tasks: &'a TaskTracker,
     running: &'a CancellationToken,
     changed: &'a Arc<Notify>,
@@ -107,7 +117,7 @@ struct Watch<'a> {
 // === impl Watch ===
 
 impl Watch<'_> {
-    fn all<K>(&self, trim: fn(&mut K)) -> Store<K>
+    fn all<K>(&self, resource: Kind, trim: fn(&mut K)) -> Store<K>
     where
         K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
     {
@@ -115,16 +125,27 @@ impl Watch<'_> {
         let api: Api<K> = Api::all(self.client.clone());
         let events = watcher(api, watcher::Config::default()).default_backoff().modify(trim);
         let running = self.running.clone();
-        let kept = keep(events, writer, Arc::clone(self.changed));
+        let counted = Counted {
+            lists: self.metrics.lists.get_or_create_owned(&Watched { resource }),
+            errors: self.metrics.watch_errors.get_or_create_owned(&Watched { resource }),
+        };
+        let kept = keep(events, writer, counted, Arc::clone(self.changed));
         self.tasks.spawn(async move { running.run_until_cancelled(kept).await });
         store
     }
+}
+
+/// What is counted of a watch.
+struct Counted {
+    lists: Counter,
+    errors: Counter,
 }
 
 /// Keeps what a watch tells in `writer`'s store.
 async fn keep<K>(
     events: impl Stream<Item = watcher::Result<watcher::Event<K>>>,
     writer: Writer<K>,
+    counted: Counted,
     changed: Arc<Notify>,
 ) where
     K: Resource<DynamicType = ()> + Clone + 'static,
@@ -134,8 +155,14 @@ async fn keep<K>(
         match event {
             // Of a list's objects the end tells.
             Ok(watcher::Event::Init | watcher::Event::InitApply(_)) => {}
-            Ok(_) => changed.notify_one(),
-            Err(error) => warn!(%error, "the API server cannot be watched; trying again"),
+            Ok(event) => {
+                counted.lists.inc_by(u64::from(matches!(event, watcher::Event::InitDone)));
+                changed.notify_one();
+            }
+            Err(error) => {
+                counted.errors.inc();
+                warn!(%error, "the API server cannot be watched; trying again");
+            }
         }
     }
 }

@@ -13,6 +13,7 @@ use tokio::time::timeout;
 use tracing::warn;
 
 use super::{Deed, FIELD_MANAGER};
+use crate::metrics::{Metrics, Written};
 
 /// Writes under way at once: a rollout on 5,000 nodes is told within a minute, and an API server of
 /// two cores has other things to do.
@@ -24,6 +25,7 @@ const LIMIT: Duration = Duration::from_secs(10);
 /// The way to the API server.
 pub(super) struct Doing {
     client: Client,
+    metrics: Metrics,
 }
 
 /// What became of a deed.
@@ -40,8 +42,8 @@ pub(super) enum Done {
 // === impl Doing ===
 
 impl Doing {
-    pub(super) fn new(client: Client) -> Self {
-        Self { client }
+    pub(super) fn new(client: Client, metrics: Metrics) -> Self {
+        Self { client, metrics }
     }
 
     /// Does all of it, in no order.
@@ -51,8 +53,10 @@ impl Doing {
     }
 
     async fn one(&self, deed: Deed) -> Done {
-        let what = what(&deed);
-        match timeout(LIMIT, self.write(deed)).await {
+        let (what, object) = (what(&deed), written(&deed));
+        let written = timeout(LIMIT, self.write(deed)).await;
+        self.metrics.wrote(object, matches!(written, Ok(Ok(_))));
+        match written {
             Ok(Ok(done)) => done,
             // Somebody else was faster: it is gone, or changed, and the watch says how.
             Ok(Err(kube::Error::Api(status))) if matches!(status.code, 404 | 409) => Done::Failed,
@@ -121,6 +125,15 @@ impl Doing {
 
 fn owned() -> PatchParams {
     PatchParams::apply(FIELD_MANAGER).force()
+}
+
+fn written(deed: &Deed) -> Written {
+    match deed {
+        Deed::Tell(_) => Written::node_spec,
+        Deed::Delete { .. } => Written::node_deleted,
+        Deed::Report { .. } => Written::cache_status,
+        Deed::Finalizer { .. } => Written::cache_finalizers,
+    }
 }
 
 fn what(deed: &Deed) -> String {

@@ -13,6 +13,7 @@ use tracing::{info, warn};
 use super::FIELD_MANAGER;
 use crate::{
     convert,
+    metrics::{Metrics, Written},
     planner::{CacheId, Event, Happening},
 };
 
@@ -22,13 +23,14 @@ const LIMIT: Duration = Duration::from_secs(5);
 /// Tells events to the API server.
 pub(super) struct Events {
     client: Client,
+    metrics: Metrics,
 }
 
 // === impl Events ===
 
 impl Events {
-    pub(super) fn new(client: Client) -> Self {
-        Self { client }
+    pub(super) fn new(client: Client, metrics: Metrics) -> Self {
+        Self { client, metrics }
     }
 
     /// Publishes each event on each cache that it is about.
@@ -59,7 +61,9 @@ impl Events {
         // plan tells each only once.
         let reporter = Reporter { controller: FIELD_MANAGER.to_owned(), instance: None };
         let recorder = Recorder::new(self.client.clone(), reporter);
-        match timeout(LIMIT, recorder.publish(&told, &reference)).await {
+        let published = timeout(LIMIT, recorder.publish(&told, &reference)).await;
+        self.metrics.wrote(Written::event, matches!(published, Ok(Ok(()))));
+        match published {
             Ok(Ok(())) => {}
             Ok(Err(error)) => warn!(%error, "an event is lost"),
             Err(_) => warn!("an event is lost: the API server takes too long"),

@@ -5,6 +5,7 @@
 mod agents;
 mod logins;
 mod rights;
+mod metrics;
 mod rollouts;
 mod stage;
 mod tokens;

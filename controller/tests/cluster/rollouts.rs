@@ -49,7 +49,7 @@ async fn each_image_has_an_event_that_names_its_seed() {
     let Some(stage) = Stage::set("each image has an event").await else { return };
     stage.push("v2", 2).await;
     stage.node("a", "gpu").await;
-    let _controller = stage.controller("one");
+    let _controller = stage.controller("one").await;
     let images = [stage.image("v1"), stage.image("v2")];
     stage.cache("models", &json!({"cacheSpec": [{ "images": images }]})).await;
     stage.wait_for("Ready", "models").await;

@@ -18,12 +18,14 @@ use onepull_controller::{
 };
 use onepull_resolve::Options;
 use onepull_testbed::{
-    ApiServer, Layout, Registry, Requirement, kube::Credential, layout::Spec,
+    ApiServer, Layout, Registry, Requirement, kube::Credential, layout::Spec, net::free_addresses,
     registry::Options as RegistryOptions, skip,
 };
 use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
     task::JoinSet,
     time::{Instant, sleep},
 };
@@ -113,7 +115,7 @@ impl Stage {
     }
 
     /// A controller with the rights that it has in a cluster, until it is dropped.
-    pub(crate) async fn controller(&self, identity: &str) -> JoinSet<()> {
+    pub(crate) async fn controller(&self, identity: &str) -> Controller {
         self.controller_at(identity, None).await
     }
 
@@ -122,13 +124,15 @@ impl Stage {
         &self,
         identity: &str,
         logins: Option<SocketAddr>,
-    ) -> JoinSet<()> {
+    ) -> Controller {
         let registries = Options {
             plain_http: [self.registry.name()].into(),
             proxy_from_environment: false,
             ..Options::default()
         };
+        let [admin] = free_addresses().unwrap();
         let config = Config {
+            admin_listen: admin,
             namespace: SYSTEM.into(),
             identity: identity.into(),
             registries,
@@ -137,9 +141,9 @@ impl Stage {
         };
         let token = ["create", "token", "onepull-controller", "--namespace", SYSTEM];
         let client = self.client_with(self.kubectl(&token).await.trim()).await;
-        let mut controller = JoinSet::new();
-        controller.spawn(async move { serve(client, config).await.unwrap() });
-        controller
+        let mut running = JoinSet::new();
+        running.spawn(async move { serve(client, config).await.unwrap() });
+        Controller { admin, _running: running }
     }
 
     /// A client that shows a token.
@@ -209,6 +213,40 @@ impl Stage {
             assert!(Instant::now() < end, "{what}: not in time\n{}", told().await);
             sleep(Duration::from_millis(100)).await;
         }
+    }
+}
+
+/// A running controller. It is killed when this is dropped.
+pub(crate) struct Controller {
+    admin: SocketAddr,
+    _running: JoinSet<()>,
+}
+
+// === impl Controller ===
+
+impl Controller {
+    /// A page of its admin listener, once it listens.
+    pub(crate) async fn page(&self, path: &str) -> String {
+        let end = Instant::now() + LIMIT;
+        let mut stream = loop {
+            match TcpStream::connect(self.admin).await {
+                Ok(stream) => break stream,
+                Err(error) => assert!(Instant::now() < end, "it does not listen: {error}"),
+            }
+            sleep(Duration::from_millis(50)).await;
+        };
+        let request = format!("GET {path} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        stream.write_all(request.as_bytes()).await.unwrap();
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).await.unwrap();
+        answer.split_once("\r\n\r\n").unwrap().1.to_owned()
+    }
+
+    /// The value of a series, if it is shown.
+    pub(crate) async fn metric(&self, series: &str) -> Option<u64> {
+        let page = self.page("/metrics").await;
+        let value = page.lines().find_map(|line| line.strip_prefix(series)?.strip_prefix(' '))?;
+        value.parse().ok()
     }
 }
 

@@ -1,4 +1,4 @@
-//! Binds the agent's listeners, with errors that say which flag to change.
+//! Binds listeners, with errors that say which flag to change.
 
 use std::{
     io,
@@ -62,7 +62,7 @@ fn open(address: SocketAddr) -> io::Result<TcpListener> {
     if is_any_v6(address) {
         set_ipv6_v6only(&socket, false)?;
     }
-    // As the standard library does: connections of a former agent are no obstacle.
+    // As the standard library does: connections of a former process are no obstacle.
     socket.set_reuseaddr(true)?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
