@@ -139,6 +139,7 @@ fn decide(mut board: Board<'_>) -> Plan {
     let mut caches = summary::rollups(&board);
     finish::let_go(&board, &nodes, &mut caches);
     events.extend(finish::tell_complete(&mut board, &caches));
+    events.extend(finish::tell_refused(&mut board, &caches));
     finish::forget(&mut board);
     let seeds = finish::seeds(&board);
     Plan { nodes, seeds, caches, events, again: board.alarm.earliest(), history: board.history }

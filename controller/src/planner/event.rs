@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use super::{CacheId, ImageRef, NodeName, Platform, Reason};
+use super::{CacheId, ImageRef, NodeName, Platform, Reason, Trouble, TroubleKind};
 
 /// Something that a plan makes happen, or sees for the first time.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,6 +38,14 @@ pub enum Happening {
         /// Why.
         why: Parting,
     },
+    /// The registry does not give an image, and somebody has to do something about it: told once for each
+    /// kind of trouble.
+    Refused {
+        /// The image.
+        image: ImageRef,
+        /// Why.
+        trouble: Trouble,
+    },
     /// All available nodes hold what the cache names.
     RolloutComplete {
         /// How many nodes.
@@ -64,6 +72,11 @@ impl Happening {
         match self {
             Self::SeedChosen { .. } => "SeedChosen",
             Self::SeedMoved { .. } => "SeedMoved",
+            Self::Refused { trouble, .. } => match trouble.kind {
+                // As the condition has it.
+                TroubleKind::CredentialMissing => "SecretMissing",
+                kind => kind.as_str(),
+            },
             Self::RolloutComplete { .. } => "RolloutComplete",
         }
     }
@@ -78,6 +91,7 @@ impl fmt::Display for Happening {
             Self::SeedMoved { image, platform, from, to, why } => {
                 write!(f, "{to} goes on with {image} ({platform}) instead of {from}: {why}")
             }
+            Self::Refused { image, trouble } => write!(f, "{image}: {trouble}"),
             Self::RolloutComplete { nodes } => write!(f, "{nodes} nodes hold all images"),
         }
     }

@@ -3,8 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::{
-    Board, CacheId, Digest, Event, Happening, ImageRef, NodeName, NodePlan, Resolution, Rollup,
-    SeedPlan, board::Standing,
+    Board, CacheId, Digest, Event, Happening, ImageRef, ImageRollup, NodeName, NodePlan,
+    Resolution, Rollup, SeedPlan, Trouble, TroubleKind, board::Standing,
 };
 
 /// Lets caches go that are being deleted: no node holds anything for them, and what was to be removed is
@@ -57,8 +57,41 @@ pub(super) fn tell_complete(
     events
 }
 
+/// Tells once of each image that its registry does not give, when a person has to do something about it.
+/// What passes by itself stands in the conditions alone.
+pub(super) fn tell_refused(
+    board: &mut Board<'_>,
+    caches: &BTreeMap<CacheId, Rollup>,
+) -> Vec<Event> {
+    let told = std::mem::take(&mut board.history.refused);
+    let mut events = Vec::new();
+    for (id, rollup) in caches {
+        for (image, trouble) in refusals(rollup) {
+            let key = (image.clone(), trouble.kind);
+            if !told.get(id).is_some_and(|told| told.contains(&key)) {
+                let what = Happening::Refused { image: image.clone(), trouble: trouble.clone() };
+                events.push(Event { caches: vec![id.clone()], what });
+            }
+            board.history.refused.entry(id.clone()).or_default().insert(key);
+        }
+    }
+    events
+}
+
+fn refusals(rollup: &Rollup) -> impl Iterator<Item = (&ImageRef, &Trouble)> {
+    let troubles = rollup.images.iter().filter_map(|one| Some((&one.image, one.trouble.as_ref()?)));
+    troubles.filter(|(_, trouble)| {
+        matches!(
+            trouble.kind,
+            TroubleKind::ImageNotFound
+                | TroubleKind::CredentialRefused
+                | TroubleKind::CredentialMissing
+        )
+    })
+}
+
 fn contents(rollup: &Rollup) -> BTreeSet<(ImageRef, Digest)> {
-    let known = |image: &super::ImageRollup| Some((image.image.clone(), image.digest.clone()?));
+    let known = |image: &ImageRollup| Some((image.image.clone(), image.digest.clone()?));
     rollup.images.iter().filter_map(known).collect()
 }
 

@@ -2,13 +2,13 @@
 //!
 //! Everything that must survive is in the nodes' own objects: who is the seed, what was asked of whom.
 //! This is the rest, and it may be lost: then a failed seed may be tried once more, a wait begins
-//! anew, and "rollout complete" is told twice.
+//! anew, and "rollout complete" or a refusal is told twice.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 
-use super::{CacheId, Digest, ImageRef, NodeName, Parting, Platform, Reason};
+use super::{CacheId, Digest, ImageRef, NodeName, Parting, Platform, Reason, TroubleKind};
 
 /// What one plan has to tell the next. Bounded by what the inputs name: who is gone is forgotten.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -17,6 +17,7 @@ pub struct History {
     pub(super) setbacks: BTreeMap<(NodeName, Digest), Setback>,
     pub(super) unanswered: BTreeMap<NodeName, Unanswered>,
     pub(super) complete: BTreeMap<CacheId, BTreeSet<(ImageRef, Digest)>>,
+    pub(super) refused: BTreeMap<CacheId, BTreeSet<(ImageRef, TroubleKind)>>,
 }
 
 /// The seeds of one image and platform so far.

@@ -96,3 +96,6 @@ fn finalizer(cache: &ImageCache, plan: &Plan) -> Option<Deed> {
         resource_version: cache.resource_version(),
     })
 }
+
+#[cfg(test)]
+mod tests;

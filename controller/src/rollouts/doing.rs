@@ -90,7 +90,11 @@ impl Doing {
 
     async fn tell(&self, object: NodeImageCache) -> kube::Result<Done> {
         let api: Api<NodeImageCache> = Api::all(self.client.clone());
-        let told = api.patch(&object.name_any(), &owned(), &Patch::Apply(&object)).await?;
+        let mut applied = serde_json::to_value(&object).map_err(kube::Error::SerdeError)?;
+        // Said also when it is empty: a spec that loses its last field by server-side apply becomes null,
+        // which the API server refuses.
+        applied["spec"]["images"] = json!(object.spec.images);
+        let told = api.patch(&object.name_any(), &owned(), &Patch::Apply(&applied)).await?;
         Ok(Done::Told(Box::new(told)))
     }
 

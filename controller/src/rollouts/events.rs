@@ -73,7 +73,7 @@ impl Events {
 
 fn severity(what: &Happening) -> EventType {
     match what {
-        Happening::SeedMoved { .. } => EventType::Warning,
+        Happening::SeedMoved { .. } | Happening::Refused { .. } => EventType::Warning,
         Happening::SeedChosen { .. } | Happening::RolloutComplete { .. } => EventType::Normal,
     }
 }

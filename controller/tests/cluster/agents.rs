@@ -1,13 +1,22 @@
-//! The agents of all nodes: each holds what it is told as soon as it can, and says so.
+//! The agents of all nodes: each holds what it is told as soon as it can, unless a test orders otherwise,
+//! and says so.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{
+    collections::BTreeSet,
+    sync::{
+        Mutex,
+        atomic::{AtomicBool, AtomicU64, Ordering},
+    },
+    time::Duration,
+};
 
 use kube::{
     Api, Client, ResourceExt,
     api::{ListParams, Patch, PatchParams},
 };
 use onepull_api::{
-    DesiredImage, Disk, HeldImage, NodeImageCache, NodeImageCacheStatus, NodeImageState, Source,
+    DesiredImage, Disk, HeldImage, NodeImageCache, NodeImageCacheStatus, NodeImageState,
+    NodeReason, Source,
 };
 use serde_json::json;
 use tokio::time::sleep;
@@ -15,8 +24,21 @@ use tokio::time::sleep;
 /// Between two looks.
 const PACE: Duration = Duration::from_millis(100);
 
-/// Runs until it is dropped; every image has `bytes`.
-pub(crate) async fn run(client: Client, bytes: u64) {
+/// What a test orders the agents to do.
+#[derive(Debug)]
+pub(crate) struct Orders {
+    /// Bytes of every image.
+    bytes: u64,
+    /// Bytes of every node's disk.
+    disk: AtomicU64,
+    /// What is not warm yet stays half done.
+    halted: AtomicBool,
+    /// Nodes that cannot reach the registry.
+    cut_off: Mutex<BTreeSet<String>>,
+}
+
+/// Runs until it is dropped.
+pub(crate) async fn run(client: Client, orders: &Orders) {
     let api: Api<NodeImageCache> = Api::all(client);
     loop {
         sleep(PACE).await;
@@ -24,7 +46,7 @@ pub(crate) async fn run(client: Client, bytes: u64) {
         let Ok(objects) = api.list(&ListParams::default()).await else { continue };
         let holders = holders(&objects.items);
         for object in &objects.items {
-            let status = status(object, &holders, bytes);
+            let status = status(object, &holders, orders);
             if object.status.as_ref() != Some(&status) {
                 let patch = Patch::Merge(json!({ "status": status }));
                 // It may have been deleted meanwhile.
@@ -42,13 +64,17 @@ fn holders(objects: &[NodeImageCache]) -> BTreeSet<String> {
     warm.filter_map(|image| image.digest.clone()).collect()
 }
 
-fn status(object: &NodeImageCache, holders: &BTreeSet<String>, bytes: u64) -> NodeImageCacheStatus {
+fn status(
+    object: &NodeImageCache,
+    holders: &BTreeSet<String>,
+    orders: &Orders,
+) -> NodeImageCacheStatus {
     let before = object.status.clone().unwrap_or_default();
     let mut images: Vec<_> = object
         .spec
         .images
         .iter()
-        .map(|image| hold(image, &before.images, holders, bytes))
+        .map(|image| hold(image, &before.images, holders, orders, &object.name_any()))
         .collect();
     images.extend(object.spec.remove.iter().map(|image| HeldImage {
         name: image.refs[0].clone(),
@@ -58,7 +84,7 @@ fn status(object: &NodeImageCache, holders: &BTreeSet<String>, bytes: u64) -> No
     }));
     NodeImageCacheStatus {
         observed_generation: object.metadata.generation,
-        disk: Some(Disk { capacity_bytes: 1 << 40, available_bytes: 1 << 40 }),
+        disk: Some(orders.disk()),
         images,
         ..NodeImageCacheStatus::default()
     }
@@ -68,17 +94,22 @@ fn hold(
     image: &DesiredImage,
     before: &[HeldImage],
     holders: &BTreeSet<String>,
-    bytes: u64,
+    orders: &Orders,
+    node: &str,
 ) -> HeldImage {
     let known = before.iter().find(|held| held.digest == image.digest);
     let has_it = known.is_some_and(|held| held.state == NodeImageState::Warm);
     let found = image.digest.as_ref().is_some_and(|digest| holders.contains(digest));
     let upstream = !has_it && image.source == Source::Upstream;
+    let fails = !has_it && orders.is_cut_off(node);
     let state = match has_it || upstream || found {
+        _ if fails => NodeImageState::Failed,
+        _ if !has_it && orders.halted.load(Ordering::Relaxed) => NodeImageState::Warming,
         true => NodeImageState::Warm,
         false => NodeImageState::Warming,
     };
-    let fetched = if upstream { bytes } else { 0 };
+    let bytes = orders.bytes;
+    let fetched = if upstream && state == NodeImageState::Warm { bytes } else { 0 };
     HeldImage {
         name: image.refs[0].clone(),
         digest: image.digest.clone(),
@@ -88,6 +119,48 @@ fn hold(
         bytes_done: if state == NodeImageState::Warm { bytes } else { 0 },
         bytes_from_upstream: known.map_or(fetched, |held| held.bytes_from_upstream + fetched),
         blobs_complete: state == NodeImageState::Warm,
+        reason: fails.then_some(NodeReason::RegistryUnreachable),
+        message: fails.then(|| "the registry does not answer from here".to_owned()),
         ..HeldImage::default()
+    }
+}
+
+// === impl Orders ===
+
+impl Orders {
+    /// Agents that hold whatever they are told; every image has `bytes`.
+    pub(crate) fn new(bytes: u64) -> Self {
+        let (disk, halted) = (AtomicU64::new(1 << 40), AtomicBool::new(false));
+        Self { bytes, disk, halted, cut_off: Mutex::default() }
+    }
+
+    /// From now on nothing becomes warm.
+    pub(crate) fn halt(&self) {
+        self.halted.store(true, Ordering::Relaxed);
+    }
+
+    /// All goes on, and everybody reaches the registry.
+    pub(crate) fn go_on(&self) {
+        self.cut_off.lock().unwrap().clear();
+        self.halted.store(false, Ordering::Relaxed);
+    }
+
+    /// A node cannot reach the registry from now on.
+    pub(crate) fn cut_off(&self, node: &str) {
+        self.cut_off.lock().unwrap().insert(node.to_owned());
+    }
+
+    /// Every node's disk is that large, and empty.
+    pub(crate) fn resize_disks(&self, bytes: u64) {
+        self.disk.store(bytes, Ordering::Relaxed);
+    }
+
+    fn is_cut_off(&self, node: &str) -> bool {
+        self.cut_off.lock().unwrap().contains(node)
+    }
+
+    fn disk(&self) -> Disk {
+        let bytes = self.disk.load(Ordering::Relaxed);
+        Disk { capacity_bytes: bytes, available_bytes: bytes }
     }
 }

@@ -3,9 +3,12 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "test code: a panic is the report")]
 
 mod agents;
+mod bad_input;
+mod limited;
 mod logins;
-mod rights;
 mod metrics;
+mod midway;
+mod rights;
 mod rollouts;
 mod stage;
 mod tokens;

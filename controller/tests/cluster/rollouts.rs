@@ -149,6 +149,8 @@ async fn an_image_that_does_not_exist_is_named_with_what_to_do() {
     let degraded = stage.wait_for("Degraded", "models").await;
     assert_eq!(degraded.reason, "ImageNotFound");
     assert!(degraded.message.contains(&stage.image("v2")), "{}", degraded.message);
+    let events = stage.kubectl(&["get", "events", "--no-headers"]).await;
+    assert!(events.contains("ImageNotFound") && events.contains("Warning"), "{events}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

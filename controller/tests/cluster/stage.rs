@@ -1,6 +1,6 @@
 //! An API server with the definitions, a registry with an image, nodes, and a controller.
 
-use std::{net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
 use k8s_openapi::{
     api::core::v1::{Namespace, Node},
@@ -11,7 +11,7 @@ use kube::{
     api::{DeleteParams, Patch, PatchParams, PostParams},
     config::{KubeConfigOptions, Kubeconfig},
 };
-use onepull_api::{ImageCache, NodeImageCache};
+use onepull_api::{ImageCache, NodeImageCache, Source};
 use onepull_controller::{
     rollouts::Policy,
     serve::{Config, serve},
@@ -30,7 +30,7 @@ use tokio::{
     time::{Instant, sleep},
 };
 
-use crate::agents;
+use crate::agents::{self, Orders};
 
 /// What all tests here need.
 const NEEDS: [Requirement; 2] = [Requirement::Kubernetes, Requirement::Registry];
@@ -47,6 +47,9 @@ pub(crate) struct Stage {
     pub(crate) client: Client,
     pub(crate) registry: Registry,
     pub(crate) image: Layout,
+    pub(crate) agents: Arc<Orders>,
+    /// Registries that the controller asks by plain HTTP.
+    pub(crate) plain_http: BTreeSet<String>,
     _agents: JoinSet<()>,
     folder: TempDir,
 }
@@ -71,9 +74,13 @@ impl Stage {
         let spec = Spec::even(3 << 20, 3, 1);
         let image = Layout::generate(&folder.path().join("v1"), &spec).unwrap();
         registry.push(&image, "team/app", "v1").await.unwrap();
-        let mut agents = JoinSet::new();
-        agents.spawn(agents::run(client.clone(), image.bytes()));
-        let stage = Self { server, client, registry, image, _agents: agents, folder };
+        let agents = Arc::new(Orders::new(image.bytes()));
+        let (orders, mut running) = (Arc::clone(&agents), JoinSet::new());
+        let agents_client = client.clone();
+        running.spawn(async move { agents::run(agents_client, &orders).await });
+        let plain_http = [registry.name()].into();
+        let _agents = running;
+        let stage = Self { server, client, registry, image, agents, plain_http, _agents, folder };
         stage.namespace(SYSTEM).await;
         for part in ["rbac", "policies"] {
             let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy").join(part);
@@ -126,7 +133,7 @@ impl Stage {
         logins: Option<SocketAddr>,
     ) -> Controller {
         let registries = Options {
-            plain_http: [self.registry.name()].into(),
+            plain_http: self.plain_http.clone(),
             proxy_from_environment: false,
             ..Options::default()
         };
@@ -192,6 +199,28 @@ impl Stage {
         let image = Layout::generate(&folder, &Spec::even(3 << 20, 3, seed)).unwrap();
         self.registry.push(&image, "team/app", tag).await.unwrap();
         image
+    }
+
+    /// Ends API server and etcd, and starts them again with what they kept.
+    pub(crate) async fn restart_api_server(&mut self) {
+        self.server.restart().await.unwrap();
+    }
+
+    /// The node that pulls from the registry, if one is told to.
+    pub(crate) async fn seed(&self) -> Option<String> {
+        let told = self.told().await;
+        let is_seed = |object: &&Arc<NodeImageCache>| {
+            object.spec.images.iter().any(|image| image.source == Source::Upstream)
+        };
+        told.iter().find(is_seed).and_then(|object| object.metadata.name.clone())
+    }
+
+    /// The digests that each node is told to hold.
+    pub(crate) async fn digests(&self) -> Vec<Vec<String>> {
+        let digests = |object: &Arc<NodeImageCache>| {
+            object.spec.images.iter().filter_map(|image| image.digest.clone()).collect()
+        };
+        self.told().await.iter().map(digests).collect()
     }
 
     /// What nodes are told, by name.

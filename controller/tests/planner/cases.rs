@@ -4,7 +4,7 @@ use jiff::SignedDuration;
 use onepull_controller::{
     planner::{
         CacheId, ConditionReason, Disk, Happening, Inputs, NodeName, Parting, Plan, Resolution,
-        Source, State,
+        Source, State, Trouble, TroubleKind,
     },
     window::Gate,
 };
@@ -52,6 +52,7 @@ fn names(plan: &Plan) -> Vec<&'static str> {
     let name = |what: &Happening| match what {
         Happening::SeedChosen { .. } => "chosen",
         Happening::SeedMoved { .. } => "moved",
+        Happening::Refused { .. } => "refused",
         Happening::RolloutComplete { .. } => "complete",
     };
     plan.events.iter().map(|event| name(&event.what)).collect()
@@ -232,6 +233,28 @@ fn what_a_silent_node_holds_stays_on_its_list_when_its_turn_is_taken_back() {
     run(&mut world, 40);
     let silent = world.inputs.nodes.iter().find(|node| node.name.as_str() == "node-0").unwrap();
     assert!(silent.holds.iter().any(|hold| hold.digest == digest("app")), "{}", world.plan());
+}
+
+#[test]
+fn a_refusal_that_somebody_has_to_mend_is_told_once_and_again_when_it_comes_back() {
+    let mut world = world(1);
+    let fail = |world: &mut World, kind: TroubleKind| {
+        let failed = Resolution::Failed(Trouble::new(kind, "no"));
+        world.inputs.caches[0].resolutions.insert(APP.into(), failed);
+    };
+    fail(&mut world, TroubleKind::RateLimited);
+    assert_eq!(names(&step(&mut world)), [""; 0], "it passes by itself");
+    fail(&mut world, TroubleKind::CredentialRefused);
+    let plan = step(&mut world);
+    assert_eq!(plan.events[0].what.to_string(), "r.example/app:v1: no");
+    assert_eq!(plan.events[0].what.as_str(), "CredentialRefused");
+    assert_eq!(names(&step(&mut world)), [""; 0]);
+    fail(&mut world, TroubleKind::ImageNotFound);
+    assert_eq!(names(&step(&mut world)), ["refused"]);
+    world.inputs.caches[0].resolutions.insert(APP.into(), image("app", 1));
+    assert_eq!(names(&step(&mut world)), ["chosen"]);
+    fail(&mut world, TroubleKind::ImageNotFound);
+    assert_eq!(names(&step(&mut world)), ["refused"]);
 }
 
 #[test]

@@ -1,0 +1,220 @@
+//! What is known of the images of caches, and what is to be asked.
+
+use std::{
+    collections::{BTreeMap, BTreeSet, HashMap, HashSet},
+    sync::Arc,
+};
+
+use jiff::{SignedDuration, Timestamp};
+use kube::ResourceExt;
+use onepull_api::ImageCache;
+
+use super::{Asked, Question, answer};
+use crate::{
+    convert,
+    planner::{CacheId, Digest, ImageRef, Platform, Resolution, Trouble},
+};
+
+/// The first wait after a failure, doubled with each: a person who mends a secret waits no longer
+/// than [`LONGEST_WAIT`], and whoever changes the cache does not wait at all.
+const FIRST_WAIT: SignedDuration = SignedDuration::from_secs(15);
+const LONGEST_WAIT: SignedDuration = SignedDuration::from_mins(5);
+
+/// A registry that asks for a longer wait than this is asked again all the same.
+const LONGEST_ASKED_FOR: SignedDuration = SignedDuration::from_hours(1);
+
+/// One image of one cache.
+type Key = (CacheId, ImageRef);
+
+/// What is known.
+#[derive(Default)]
+pub(super) struct Book {
+    known: HashMap<Key, Entry>,
+    /// Questions so far.
+    asked: u64,
+}
+
+/// By what an answer finds its question.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) struct Ticket {
+    key: Key,
+    number: u64,
+}
+
+/// What is known of one image of one cache.
+struct Entry {
+    /// Of the cache: one that is deleted and made again may have other secrets, and begins another rollout.
+    uid: Option<String>,
+    /// The generation of the cache when it was asked last.
+    generation: Option<i64>,
+    /// The platforms that it was asked for last. Registries count each manifest as a pull, so no others are
+    /// looked at.
+    platforms: BTreeSet<Platform>,
+    /// The question whose answer is on its way.
+    asking: Option<u64>,
+    /// A rollout of it is under way, or done: its digest stood in the cache's status.
+    stands: bool,
+    failures: u32,
+    /// When to ask again after a failure.
+    again: Option<Timestamp>,
+    state: State,
+}
+
+enum State {
+    /// Next: `Known` or `Failed`.
+    Unknown,
+    /// For good: a rollout has one answer. Only its platforms grow, with those of the nodes.
+    Known(Arc<onepull_resolve::Resolved>),
+    /// Next: `Known`; asked again after a while, or when the cache changes.
+    Failed(Trouble),
+}
+
+// === impl Book ===
+
+impl Book {
+    /// What is to be asked now. What nobody wants any more is forgotten.
+    pub(super) fn due(
+        &mut self,
+        caches: &[Arc<ImageCache>],
+        platforms: &BTreeSet<Platform>,
+        now: Timestamp,
+    ) -> Vec<(Ticket, Question)> {
+        let (mut wanted, mut due) = (HashSet::new(), Vec::new());
+        for cache in caches {
+            for image in convert::images(cache) {
+                let key = (convert::id(cache), image);
+                if self.known.get(&key).is_some_and(|entry| entry.uid != cache.uid()) {
+                    self.known.remove(&key);
+                }
+                if self.is_due(&key, cache.metadata.generation, platforms, now) {
+                    due.push(self.ask(cache, &key, platforms));
+                }
+                wanted.insert(key);
+            }
+        }
+        self.known.retain(|key, _| wanted.contains(key));
+        due
+    }
+
+    /// When something is to be asked again, if no answer comes before.
+    pub(super) fn again(&self) -> Option<Timestamp> {
+        let waiting = self.known.values().filter(|entry| entry.asking.is_none());
+        waiting.filter_map(|entry| entry.again).min()
+    }
+
+    /// Whether all that rollouts under way are about has been answered, well or not.
+    pub(super) fn knows_what_stands(&self) -> bool {
+        let is_open = |entry: &Entry| entry.stands && matches!(entry.state, State::Unknown);
+        !self.known.values().any(is_open)
+    }
+
+    /// What is known of a cache's images, for nodes of these platforms.
+    pub(super) fn of(
+        &self,
+        cache: &ImageCache,
+        platforms: &BTreeSet<Platform>,
+    ) -> BTreeMap<ImageRef, Resolution> {
+        let id = convert::id(cache);
+        let known = |image: ImageRef| {
+            let entry = self.known.get(&(id.clone(), image.clone()))?;
+            let resolution = match &entry.state {
+                State::Unknown => return None,
+                State::Known(resolved) => {
+                    Resolution::Resolved(answer::resolved(resolved, platforms))
+                }
+                State::Failed(trouble) => Resolution::Failed(trouble.clone()),
+            };
+            Some((image, resolution))
+        };
+        convert::images(cache).into_iter().filter_map(known).collect()
+    }
+
+    fn is_due(
+        &self,
+        key: &Key,
+        generation: Option<i64>,
+        platforms: &BTreeSet<Platform>,
+        now: Timestamp,
+    ) -> bool {
+        let Some(entry) = self.known.get(key) else { return !platforms.is_empty() };
+        match entry.state {
+            _ if entry.asking.is_some() => false,
+            _ if entry.again.is_some_and(|again| now >= again) => true,
+            State::Unknown => true,
+            State::Known(_) => !platforms.is_subset(&entry.platforms),
+            State::Failed(_) => generation != entry.generation,
+        }
+    }
+
+    fn ask(
+        &mut self,
+        cache: &ImageCache,
+        key: &Key,
+        platforms: &BTreeSet<Platform>,
+    ) -> (Ticket, Question) {
+        self.asked += 1;
+        let entry = self.known.entry(key.clone()).or_insert_with(|| Entry::new(cache.uid()));
+        let digest = entry.digest().or_else(|| answer::standing_digest(cache, &key.1));
+        entry.stands = digest.is_some();
+        (entry.asking, entry.generation) = (Some(self.asked), cache.metadata.generation);
+        entry.platforms.extend(platforms.iter().cloned());
+        let question = Question {
+            image: digest.map_or_else(|| key.1.clone(), |digest| key.1.at(&digest)),
+            platforms: entry.platforms.clone(),
+            namespace: cache.namespace().unwrap_or_default(),
+            secrets: cache.spec.image_pull_secrets.iter().map(|s| s.name.clone()).collect(),
+        };
+        (Ticket { key: key.clone(), number: self.asked }, question)
+    }
+
+    /// Takes note of an answer. One whose question nobody asks any more is dropped: its cache was deleted
+    /// meanwhile, and perhaps made again.
+    pub(super) fn note(&mut self, ticket: &Ticket, asked: Asked, now: Timestamp) {
+        let Some(entry) = self.known.get_mut(&ticket.key) else { return };
+        if entry.asking != Some(ticket.number) {
+            return;
+        }
+        entry.asking = None;
+        match asked {
+            Ok(resolved) => {
+                (entry.failures, entry.again) = (0, None);
+                entry.state = State::Known(Arc::new(resolved));
+            }
+            Err(failure) => {
+                let asked_for = failure.wait.map(|wait| wait.clamp(FIRST_WAIT, LONGEST_ASKED_FOR));
+                entry.again = Some(now + asked_for.unwrap_or_else(|| backoff(entry.failures)));
+                entry.failures = entry.failures.saturating_add(1);
+                // What is known goes on: it is a platform more that could not be asked for.
+                if !matches!(entry.state, State::Known(_)) {
+                    entry.state = State::Failed(failure.trouble);
+                }
+            }
+        }
+    }
+}
+
+/// How long to wait after that many failures before.
+fn backoff(failures: u32) -> SignedDuration {
+    FIRST_WAIT.saturating_mul(1 << failures.min(8)).min(LONGEST_WAIT)
+}
+
+// === impl Entry ===
+
+impl Entry {
+    fn new(uid: Option<String>) -> Self {
+        let (generation, platforms) = (None, BTreeSet::new());
+        let state = State::Unknown;
+        let stands = false;
+        Self { uid, generation, platforms, asking: None, stands, failures: 0, again: None, state }
+    }
+
+    fn digest(&self) -> Option<Digest> {
+        match &self.state {
+            State::Known(resolved) => Some(resolved.digest.to_string().as_str().into()),
+            State::Unknown | State::Failed(_) => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,187 @@
+use std::collections::BTreeMap;
+
+use kube::core::ObjectMeta;
+use serde_json::{Value, json};
+
+use super::*;
+use crate::planner::{
+    CacheId, Condition, ConditionReason, Conditions, Hold, NodeCounts, Rollup, Source,
+};
+
+const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+fn node(name: &str) -> Arc<v1::Node> {
+    let metadata = ObjectMeta {
+        name: Some(name.to_owned()),
+        uid: Some(format!("uid-of-{name}")),
+        ..ObjectMeta::default()
+    };
+    Arc::new(v1::Node { metadata, ..v1::Node::default() })
+}
+
+fn cache(more: &Value) -> Arc<ImageCache> {
+    let mut object = json!({
+        "apiVersion": "onepull.dev/v1alpha1", "kind": "ImageCache",
+        "metadata": {"name": "llm", "namespace": "team", "resourceVersion": "7"},
+        "spec": {"cacheSpec": []},
+    });
+    for (part, fields) in more.as_object().unwrap() {
+        for (field, value) in fields.as_object().unwrap() {
+            object[part][field] = value.clone();
+        }
+    }
+    Arc::new(serde_json::from_value(object).unwrap())
+}
+
+fn plan(nodes: &[&str], released: bool) -> Plan {
+    let hold = Hold {
+        digest: "sha256:aa".into(),
+        refs: ["r.example/app:v1".into()].into(),
+        source: Source::Peers,
+        generation: 1,
+        caches: [CacheId::new("team", "llm")].into(),
+    };
+    let told = NodePlan { holds: vec![hold], ..NodePlan::default() };
+    let condition =
+        Condition { holds: false, reason: ConditionReason::AsExpected, message: String::new() };
+    let rollup = Rollup {
+        images: Vec::new(),
+        nodes: NodeCounts::default(),
+        not_warm: Vec::new(),
+        selected: Vec::new(),
+        upstream_bytes: 0,
+        image_bytes: 0,
+        conditions: Conditions {
+            ready: condition.clone(),
+            progressing: condition.clone(),
+            degraded: condition,
+        },
+        released,
+    };
+    Plan {
+        nodes: nodes.iter().map(|name| ((*name).into(), told.clone())).collect(),
+        caches: BTreeMap::from([(CacheId::new("team", "llm"), rollup)]),
+        ..Plan::default()
+    }
+}
+
+/// What is written for these objects and that plan; what it does is done to the objects.
+fn written(snapshot: &mut Snapshot, plan: &Plan) -> Vec<Deed> {
+    let convert = |node: &Arc<v1::Node>| {
+        let told = snapshot.node_caches.get(&node.name_any()).map(Arc::as_ref);
+        convert::node(node, told, convert::DiskPolicy::default(), NOW)
+    };
+    let nodes = snapshot.nodes.iter().map(convert).collect();
+    let inputs = Inputs { nodes, ..Inputs::default() };
+    let deeds = deeds(snapshot, &inputs, plan, NOW);
+    for deed in &deeds {
+        match deed.clone() {
+            Deed::Tell(object) => {
+                snapshot.node_caches.insert(object.name_any(), Arc::new(*object));
+            }
+            Deed::Delete { node, .. } => drop(snapshot.node_caches.remove(&node)),
+            Deed::Report { status, .. } => {
+                Arc::make_mut(&mut snapshot.caches[0]).status = Some(*status);
+            }
+            Deed::Finalizer { finalizers, .. } => {
+                Arc::make_mut(&mut snapshot.caches[0]).metadata.finalizers = Some(finalizers);
+            }
+        }
+    }
+    deeds
+}
+
+#[test]
+fn every_node_is_told_once_and_its_object_is_owned_by_it() {
+    let mut snapshot = Snapshot { nodes: vec![node("a"), node("b")], ..Snapshot::default() };
+    let plan = plan(&["a"], false);
+    let deeds = written(&mut snapshot, &plan);
+    let [Deed::Tell(a), Deed::Tell(b)] = deeds.as_slice() else { panic!("{deeds:?}") };
+    assert_eq!((a.name_any().as_str(), a.spec.images.len()), ("a", 1));
+    assert_eq!(
+        (b.name_any().as_str(), b.spec.images.len()),
+        ("b", 0),
+        "an agent tells its disk there"
+    );
+    let owner = &a.owner_references()[0];
+    assert_eq!(
+        (owner.api_version.as_str(), owner.kind.as_str(), owner.name.as_str(), owner.uid.as_str()),
+        ("v1", "Node", "a", "uid-of-a"),
+    );
+    assert_eq!(written(&mut snapshot, &plan), [], "what is so already is not written");
+}
+
+#[test]
+fn a_virtual_node_has_no_object_but_one_that_became_virtual_is_told_to_hold_nothing() {
+    let mut kwok = node("kwok");
+    let labels = BTreeMap::from([("type".to_owned(), "virtual-kubelet".to_owned())]);
+    Arc::make_mut(&mut kwok).metadata.labels = Some(labels);
+    let mut snapshot = Snapshot { nodes: vec![kwok], ..Snapshot::default() };
+    assert_eq!(written(&mut snapshot, &Plan::default()), []);
+    let spec = convert::spec(
+        &convert::node(&node("kwok"), None, Default::default(), NOW),
+        &plan(&["kwok"], false).nodes[&"kwok".into()],
+    );
+    let told = NodeImageCache::new("kwok", spec);
+    snapshot.node_caches.insert("kwok".into(), Arc::new(told));
+    let deeds = written(&mut snapshot, &Plan::default());
+    let [Deed::Tell(told)] = deeds.as_slice() else { panic!("{deeds:?}") };
+    assert!(told.spec.images.is_empty());
+}
+
+#[test]
+fn what_a_node_was_told_goes_with_the_node_and_another_of_its_name_stays() {
+    let mut told = NodeImageCache::new("gone", Default::default());
+    told.metadata.uid = Some("1".into());
+    let node_caches = [("gone".to_owned(), Arc::new(told))].into();
+    let mut snapshot = Snapshot { node_caches, ..Snapshot::default() };
+    let deed = Deed::Delete { node: "gone".into(), uid: Some("1".into()) };
+    assert_eq!(written(&mut snapshot, &Plan::default()), [deed]);
+    assert_eq!(written(&mut snapshot, &Plan::default()), []);
+}
+
+#[test]
+fn a_status_is_written_once_and_a_cache_that_no_plan_knows_gets_none() {
+    let mut snapshot = Snapshot { caches: vec![cache(&json!({}))], ..Snapshot::default() };
+    assert_eq!(written(&mut snapshot, &Plan::default()), []);
+    let plan = plan(&[], false);
+    let deeds = written(&mut snapshot, &plan);
+    let [Deed::Report { namespace, name, .. }] = deeds.as_slice() else { panic!("{deeds:?}") };
+    assert_eq!((namespace.as_str(), name.as_str()), ("team", "llm"));
+    assert_eq!(written(&mut snapshot, &plan), []);
+}
+
+/// The finalizers that a cache is given; `None` where they stay.
+fn finalizers(more: &Value, released: bool) -> Option<Vec<String>> {
+    let mut snapshot = Snapshot { caches: vec![cache(more)], ..Snapshot::default() };
+    let deeds = written(&mut snapshot, &plan(&[], released));
+    deeds.into_iter().find_map(|deed| match deed {
+        Deed::Finalizer { finalizers, resource_version, .. } => {
+            assert_eq!(resource_version.as_deref(), Some("7"), "of the object that was looked at");
+            Some(finalizers)
+        }
+        _ => None,
+    })
+}
+
+#[test]
+fn only_a_cache_whose_images_are_removed_is_held_back_and_only_until_they_are() {
+    let spec = |on_delete: &str| json!({"onDelete": on_delete});
+    let held = |deleted: bool| {
+        let mut metadata = json!({"finalizers": ["other.example/f", FINALIZER]});
+        if deleted {
+            metadata["deletionTimestamp"] = json!("2026-11-24T12:00:00Z");
+        }
+        metadata
+    };
+    let others = vec!["other.example/f".to_owned()];
+    assert_eq!(finalizers(&json!({"spec": spec("Keep")}), false), None);
+    let set = finalizers(&json!({"spec": spec("Remove")}), false);
+    assert_eq!(set.as_deref(), Some(&[FINALIZER.to_owned()][..]));
+    let remove = |deleted| json!({"spec": spec("Remove"), "metadata": held(deleted)});
+    assert_eq!(finalizers(&remove(false), false), None, "it is held back already");
+    assert_eq!(finalizers(&remove(true), false), None, "its images are still there");
+    assert_eq!(finalizers(&remove(true), true), Some(others.clone()), "those of others stay");
+    let changed = json!({"spec": spec("Keep"), "metadata": held(false)});
+    assert_eq!(finalizers(&changed, false), Some(others), "nothing is to be removed any more");
+}
