@@ -29,14 +29,24 @@ const LONG: i64 = 100 * 365 * 24 * 3600;
 pub(super) fn assess(board: &mut Board<'_>) {
     for node in 0..board.nodes.len() {
         let silent = is_silent(board, node);
+        let mut work = None;
         for item in board.items_of[node].clone() {
-            let standing = look_at(board, item, silent);
+            let standing = look_at(board, item, silent, &mut work);
             board.items[item].standing = standing;
         }
     }
 }
 
-fn look_at(board: &mut Board<'_>, index: usize, silent: bool) -> Standing {
+/// What a node is at work on, for images that come after that.
+#[derive(Clone, Copy)]
+struct Work {
+    /// When it told of progress last, with whatever image.
+    since: Option<Timestamp>,
+    /// Bytes of the largest image that it brings in.
+    bytes: u64,
+}
+
+fn look_at(board: &mut Board<'_>, index: usize, silent: bool, work: &mut Option<Work>) -> Standing {
     let node = board.node_of(index);
     let item = &board.items[index];
     match (item.told, item.answer()) {
@@ -45,8 +55,16 @@ fn look_at(board: &mut Board<'_>, index: usize, silent: bool) -> Standing {
         (Some(_), None) if silent => Standing::Failing(Reason::WaitingForAgent),
         (Some(_), None) => Standing::UnderWay,
         (Some(_), Some(report)) => {
+            let bytes = board.group_of(index).content.bytes;
+            let (since, bytes) = match report.state {
+                State::Waiting => {
+                    let work = *work.get_or_insert_with(|| work_of(board, item.node));
+                    (work.since.max(Some(report.since)), work.bytes)
+                }
+                _ => (Some(report.since), bytes),
+            };
             let (standing, stalls) =
-                progress(report, board.group_of(index).content.bytes, board.now);
+                progress(report, since.unwrap_or(report.since), bytes, board.now);
             stalls.into_iter().for_each(|time| board.alarm.set(time));
             standing
         }
@@ -54,13 +72,28 @@ fn look_at(board: &mut Board<'_>, index: usize, silent: bool) -> Standing {
     }
 }
 
-/// Whether it gets on, and when it will have stalled if nothing more is heard.
-fn progress(report: &Report, bytes: u64, now: Timestamp) -> (Standing, Option<Timestamp>) {
-    let stalls = report.since + PATIENCE + slowest(bytes / 4);
+/// An image that waits for others gets on as long as they do.
+fn work_of(board: &Board<'_>, node: usize) -> Work {
+    let since = board.nodes[node].reports.values().map(|report| report.since).max();
+    let items = board.items_of[node].clone();
+    let is_warming = |report: &Report| report.state == State::Warming;
+    let warming = items.filter(|item| board.items[*item].answer().is_some_and(is_warming));
+    let bytes = warming.map(|item| board.group_of(item).content.bytes).max();
+    Work { since, bytes: bytes.unwrap_or(0) }
+}
+
+/// Whether it gets on, and when it will have stalled if nothing more is heard than `since`.
+fn progress(
+    report: &Report,
+    since: Timestamp,
+    bytes: u64,
+    now: Timestamp,
+) -> (Standing, Option<Timestamp>) {
+    let stalls = since + PATIENCE + slowest(bytes / 4);
     match report.state {
         State::Failed => (Standing::Failing(Reason::Failed(trouble(report))), None),
         State::Waiting | State::Warming if stalls <= now => {
-            let message = format!("nothing has come since {:.0}", report.since);
+            let message = format!("nothing has come since {since:.0}");
             let stalled = Trouble::new(TroubleKind::PullStalled, &message);
             (Standing::Failing(Reason::Failed(stalled)), None)
         }

@@ -258,6 +258,37 @@ fn a_refusal_that_somebody_has_to_mend_is_told_once_and_again_when_it_comes_back
 }
 
 #[test]
+fn an_image_that_waits_for_others_gets_on_as_long_as_they_do() {
+    let mut world = world(1);
+    let images = [(APP, image("app", 1)), ("r.example/web:v1", image("web", 1))];
+    world.inputs.caches[0] = cache("llm", "gpu", &images);
+    step(&mut world);
+    // The first takes longer than anybody has patience for, and tells of each quarter.
+    let report = |world: &mut World, word: &str, state: State, since| {
+        let node = &mut world.inputs.nodes[0];
+        let generation = node.holds[0].generation;
+        let told = crate::build::report(state, generation, 0);
+        node.reports.insert(digest(word), onepull_controller::planner::Report { since, ..told });
+    };
+    let began = world.now;
+    report(&mut world, "web", State::Waiting, began);
+    for _ in 0..4 {
+        world.now += SignedDuration::from_secs(400);
+        let quarter = world.now;
+        report(&mut world, "app", State::Warming, quarter);
+        world.now += SignedDuration::from_secs(30);
+        let plan = world.plan();
+        let reasons: Vec<_> =
+            plan.nodes[&"node-0".into()].lacks.iter().map(|l| l.reason.as_str()).collect();
+        assert_eq!(reasons, ["Warming", "WaitingForOtherImages"], "{plan}");
+        world.inputs.history = plan.history;
+    }
+    world.now += SignedDuration::from_secs(430);
+    let conditions = &world.plan().caches[&CacheId::new("team", "llm")].conditions.clone();
+    assert!(conditions.degraded.message.contains("nothing has come since"), "{conditions:?}");
+}
+
+#[test]
 fn an_image_that_is_not_resolved_yet_waits_without_blame() {
     let mut world = world(1);
     world.inputs.caches[0].resolutions.clear();
