@@ -18,11 +18,11 @@ pub(super) async fn disk(folder: PathBuf) -> Option<Disk> {
 }
 
 fn nearest(folder: &Path) -> Option<StatVfs> {
-    let asked = folder.ancestors().map(|folder| statvfs(folder).map_err(io::Error::from));
+    let mut asked = folder.ancestors().map(|folder| statvfs(folder).map_err(io::Error::from));
     let missing = |asked: &io::Result<_>| {
         asked.as_ref().is_err_and(|error| error.kind() == io::ErrorKind::NotFound)
     };
-    asked.skip_while(missing).next()?.ok()
+    asked.find(|asked| !missing(asked))?.ok()
 }
 
 #[cfg(test)]
