@@ -108,6 +108,9 @@ pub(super) struct Stray<'a> {
     pub(super) report: Option<&'a Report>,
     /// What somebody wants elsewhere.
     pub(super) group: Option<usize>,
+    /// Caches that want something by its name there, and it is not known yet whether this is it. A
+    /// controller that has just taken over asks registries again, and nodes are at work meanwhile.
+    pub(super) undecided: Vec<usize>,
 }
 
 /// One image for one platform: what has one seed.
@@ -207,6 +210,15 @@ impl Item<'_> {
     /// Whether the image stands in the node's list of images to hold.
     pub(super) fn is_placed(&self) -> bool {
         !matches!(self.standing, Standing::Free | Standing::Waits(_))
+    }
+}
+
+// === impl Stray ===
+
+impl Stray<'_> {
+    /// Whether it may be what somebody wants there, and has not come yet.
+    pub(super) fn is_at_work(&self) -> bool {
+        !self.undecided.is_empty() && !self.report.is_some_and(Report::is_warm)
     }
 }
 

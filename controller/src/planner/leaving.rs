@@ -67,12 +67,13 @@ impl<'b, 'a> Leaving<'b, 'a> {
     }
 
     pub(super) fn fate(&self, stray: &Stray<'_>) -> Fate {
-        // What never came needs not stay.
-        if stray.report.is_some_and(Report::is_warm) {
-            let staying = self.staying(stray.node, stray.hold, &mut std::iter::empty());
-            if !staying.is_empty() {
-                return Fate::Stays(staying);
-            }
+        let staying = match stray.report.is_some_and(Report::is_warm) {
+            true => self.staying(stray.node, stray.hold, &mut std::iter::empty()),
+            // What never came needs not stay, unless it may be what is wanted.
+            false => self.ids(&stray.undecided),
+        };
+        if !staying.is_empty() {
+            return Fate::Stays(staying);
         }
         let in_use = stray.report.is_some_and(|report| report.in_use);
         let known = || stray.hold.caches.iter().filter_map(|id| self.caches.get(id));
@@ -97,6 +98,10 @@ impl<'b, 'a> Leaving<'b, 'a> {
             cache.is_some_and(|cache| self.waits_for_successor(node, hold, *cache))
         };
         hold.caches.iter().filter(stays).cloned().collect()
+    }
+
+    fn ids(&self, caches: &[usize]) -> Vec<CacheId> {
+        caches.iter().map(|cache| self.board.caches[*cache].id.clone()).collect()
     }
 
     fn waits_for_successor(&self, node: usize, hold: &Hold, cache: usize) -> bool {

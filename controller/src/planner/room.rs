@@ -18,7 +18,9 @@ pub(super) fn refuse(board: &mut Board<'_>) {
     let mut strays = board.strays.iter().peekable();
     for node in 0..board.nodes.len() {
         let mut room = Room::of(board.nodes[node], limits);
+        let mut unknown = false;
         while let Some(stray) = strays.next_if(|stray| stray.node == node) {
+            unknown |= stray.is_at_work();
             room.hold(disk_of(board, stray), 0, &mut std::iter::empty());
         }
         let items = board.items_of[node].clone();
@@ -28,6 +30,11 @@ pub(super) fn refuse(board: &mut Board<'_>) {
         }
         for item in items {
             if board.items[item].standing != Standing::Free {
+                continue;
+            }
+            if unknown {
+                // What is on its way may take all the room.
+                board.items[item].standing = Standing::Waits(Reason::WaitingForResolution);
                 continue;
             }
             let (disk, missing) = sizes(board, item);

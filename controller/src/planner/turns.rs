@@ -67,6 +67,9 @@ impl Turns {
 /// wait for one.
 pub(super) fn deal(board: &mut Board<'_>) {
     let mut fails = false;
+    for stray in board.strays.iter().filter(|stray| stray.is_at_work()) {
+        stray.undecided.iter().for_each(|cache| board.turns.take(*cache, stray.node));
+    }
     for item in 0..board.items.len() {
         if is_at_work(&board.items[item]) {
             fails |= matches!(board.items[item].standing, Standing::Failing(_));
@@ -106,6 +109,10 @@ fn take_back(board: &mut Board<'_>, cache: usize) {
             Standing::Free => part.waits = true,
             _ => {}
         }
+    }
+    let strays = board.strays.iter().filter(|stray| stray.is_at_work());
+    for stray in strays.filter(|stray| stray.undecided.contains(&cache)) {
+        parts[stray.node].works = true;
     }
     // Who has a turn itself waits too, where more were given than there are.
     let over = board.turns.given[cache] > board.turns.most[cache];

@@ -2,8 +2,8 @@
 
 use std::collections::HashMap;
 
-use super::{Board, Group, Item, Placing, Stray};
-use crate::planner::{Content, Digest, Platform, Reason, Resolution, Resolved};
+use super::{Board, Group, Item, Line, Placing, Stray};
+use crate::planner::{Content, Digest, Hold, Platform, Reason, Resolution, Resolved};
 
 /// Names of one image on one node, which the node's object has room for; a name for each of two or three
 /// caches is the rule.
@@ -115,7 +115,8 @@ impl<'a> Catalogue<'a> {
                 }
                 None => {
                     let report = node.reports.get(&hold.digest);
-                    board.strays.push(Stray { node: index, hold, report, group: None });
+                    let undecided = undecided(board, index, hold);
+                    board.strays.push(Stray { node: index, hold, report, group: None, undecided });
                 }
             }
         }
@@ -147,6 +148,20 @@ impl<'a> Catalogue<'a> {
             stray.group = self.known_group(&stray.hold.digest, platform);
         }
     }
+}
+
+/// The caches that the node was told of this image for, and that have not been answered what they want.
+fn undecided(board: &Board<'_>, node: usize, hold: &Hold) -> Vec<usize> {
+    let wants = board.wants[board.wants_of[node].clone()].iter();
+    let lines = wants.map(|want| &board.lines[want.line]);
+    let asks = |line: &&Line<'_>| {
+        line.resolution.is_none()
+            && hold.refs.contains(line.name)
+            && hold.caches.contains(&board.caches[line.cache].id)
+    };
+    let mut caches: Vec<usize> = lines.filter(asks).map(|line| line.cache).collect();
+    caches.dedup();
+    caches
 }
 
 /// The item of that digest among those from `first` on, beginning at the one that is probably it: a
