@@ -31,6 +31,11 @@ demo: protoc ## Show what it does on 8 embedded nodes: no root, no cluster.
 	target/debug/onepull-loadtest run --arm direct,onepull --pattern staged --nodes 8 \
 	  --image-size 64MiB --layers 4 --nic 400Mbit --store embedded --out target/demo
 
+.PHONY: demo-kube
+demo-kube: prepare ## Show a rollout on a real API server with 8 containerds (root, Go).
+	cargo build --locked --package onepull-agent --package onepull-controller --package onepull-loadtest
+	target/debug/onepull-loadtest kube --nodes 8 --image-size 64MiB --nic 100Mbit --out target/demo-kube
+
 .PHONY: prepare
 prepare: protoc ## Install and build the servers that the tests use; says what is missing.
 	cargo run --locked --quiet --package onepull-testbed -- prepare
@@ -41,7 +46,7 @@ debian-image: protoc ## Build an image of real Debian packages for the load test
 
 .PHONY: test
 test: prepare ## Run all tests; those that lack root or a server say so and skip.
-	cargo build --locked --package onepull-agent
+	cargo build --locked --package onepull-agent --package onepull-controller
 	cargo test --locked --workspace
 
 .PHONY: generate

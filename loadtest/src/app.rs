@@ -9,9 +9,10 @@ use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::Subscribe
 
 use crate::{
     cli::{
-        Cli, Command, HopArgs, MemoryArgs, OutputArg, OverheadArgs, RunArgs, SimArgs, UsageError,
+        Cli, Command, HopArgs, KubeArgs, MemoryArgs, OutputArg, OverheadArgs, RunArgs, SimArgs,
+        UsageError,
     },
-    hop, memory, overhead,
+    cluster, hop, memory, overhead,
     report::{html, table},
     run::run,
     sim,
@@ -44,6 +45,7 @@ async fn carry_out(cli: Cli, transfers: &Transfers) -> anyhow::Result<ExitCode> 
         Command::Overhead(args) => overhead_command(&args).await?,
         Command::Hop(args) => hop_command(&args).await?,
         Command::Memory(args) => Box::pin(memory_command(&args)).await?,
+        Command::Kube(args) => return Box::pin(kube_command(&args)).await,
         Command::Sim(args) => sim_command(&args)?,
         Command::Node(args) => hop::node::serve(args.ip, &args.store, args.bootstrap).await?,
         Command::Client { url } => print(&hop::client::fetch(&url)?)?,
@@ -96,6 +98,17 @@ async fn memory_command(args: &MemoryArgs) -> anyhow::Result<()> {
         OutputArg::Table => print!("\n{}", memory::render(&measured)),
     }
     Ok(())
+}
+
+async fn kube_command(args: &KubeArgs) -> anyhow::Result<ExitCode> {
+    let config = args.build()?;
+    let report = cluster::measure(&config, command_line(), now()).await?;
+    let json = write_json(&config.out.join("kube.json"), &report)?;
+    match args.output {
+        OutputArg::Json => println!("{json}"),
+        OutputArg::Table => print!("\n{}", cluster::render(&report)),
+    }
+    Ok(if report.succeeded() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn sim_command(args: &SimArgs) -> anyhow::Result<()> {

@@ -10,6 +10,7 @@ use onepull_testbed::Version;
 use thiserror::Error;
 
 mod hop;
+mod kube;
 mod memory;
 mod overhead;
 mod run;
@@ -17,6 +18,7 @@ mod sim;
 mod trials;
 
 pub use hop::HopArgs;
+pub use kube::KubeArgs;
 pub use memory::MemoryArgs;
 pub use overhead::OverheadArgs;
 pub use run::{RunArgs, StoreArg};
@@ -43,6 +45,8 @@ pub enum Command {
     Hop(HopArgs),
     /// Measure the memory of an agent, idle and while it serves four streams; needs root.
     Memory(MemoryArgs),
+    /// Roll images out in a cluster with a real API server, as an ImageCache says; needs root.
+    Kube(KubeArgs),
     /// Simulate many nodes on virtual time, with the real coordinator.
     Sim(SimArgs),
     /// A node over a folder, until standard input ends.
@@ -132,10 +136,14 @@ impl From<ContainerdArg> for Version {
     }
 }
 
-/// Where a build or a package puts it.
 fn agent_beside_this_program() -> PathBuf {
+    beside_this_program("onepull-agent")
+}
+
+/// Where a build or a package puts it.
+fn beside_this_program(name: &str) -> PathBuf {
     let program = std::env::current_exe().unwrap_or_default();
-    program.with_file_name("onepull-agent")
+    program.with_file_name(name)
 }
 
 fn within(flag: &'static str, given: u32, most: u32) -> Result<(), UsageError> {

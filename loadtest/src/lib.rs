@@ -6,6 +6,7 @@
 pub mod app;
 pub mod arm;
 pub mod cli;
+pub mod cluster;
 pub mod faults;
 pub mod fleet;
 pub mod hop;

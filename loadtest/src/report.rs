@@ -32,6 +32,7 @@ pub(crate) use grid::grid;
 pub(crate) use plot::escape;
 pub use summary::Summary;
 pub(crate) use summary::median;
+pub(crate) use table::megabytes;
 
 /// The name and version of the format.
 pub const SCHEMA: &str = "onepull.dev/loadtest-run/v1";

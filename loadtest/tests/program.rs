@@ -8,6 +8,7 @@ use std::{
 };
 
 use onepull_loadtest::{
+    cluster::ClusterReport,
     hop::Hop,
     memory::Memory,
     overhead::Overhead,
@@ -27,17 +28,24 @@ fn read<T: serde::de::DeserializeOwned>(path: PathBuf) -> T {
 
 /// What runs with real containerds need, or whether the test has to be skipped.
 fn skips_containerd(test: &str, containerd: Requirement) -> bool {
-    let program = Path::new(env!("CARGO_BIN_EXE_onepull-loadtest"));
     let lab = [Requirement::Root, Requirement::Iproute, Requirement::Registry, containerd];
-    if skip(test, &lab) {
-        return true;
-    }
-    let agent = program.with_file_name("onepull-agent");
-    if agent.is_file() {
+    skip(test, &lab) || lacks_program(test, "onepull-agent")
+}
+
+/// The same for a whole cluster.
+fn skips_kubernetes(test: &str) -> bool {
+    skips_containerd(test, Requirement::Containerd22)
+        || skip(test, &[Requirement::Kubernetes])
+        || lacks_program(test, "onepull-controller")
+}
+
+/// Another crate's program is not built for this one's tests.
+fn lacks_program(test: &str, name: &str) -> bool {
+    let program = Path::new(env!("CARGO_BIN_EXE_onepull-loadtest")).with_file_name(name);
+    if program.is_file() {
         return false;
     }
-    // Another crate's program is not built for this one's tests.
-    let reason = format!("needs {}: cargo build -p onepull-agent", agent.display());
+    let reason = format!("needs {}: cargo build -p {name}", program.display());
     assert!(!all_required(), "{test}: {reason}");
     println!("skipped: {test}: {reason}");
     true
@@ -228,4 +236,31 @@ fn the_memory_of_an_agent_is_measured_while_it_serves_four_streams() {
     assert!(memory.streams.iter().all(|stream| stream.bytes.bytes() > 0), "{:?}", memory.streams);
     assert_eq!(memory.streams.len(), 4);
     assert!(0 < memory.idle.bytes() && memory.idle <= memory.serving_peak, "{memory:?}");
+}
+
+#[test]
+fn a_kube_fledged_file_warms_the_nodes_that_it_selects_and_no_other_by_one_pull_of_each_image() {
+    let test = "a_kube_fledged_file_warms_the_nodes_that_it_selects_and_no_other_by_one_pull_of_each_image";
+    if skips_kubernetes(test) {
+        return;
+    }
+    let out = tempfile::tempdir().unwrap();
+    let flags = "kube --nodes 4 --image-size 8MiB --layers 2 --nic 1Gbit";
+    let output = loadtest(flags, out.path());
+    let table = String::from_utf8(output.stdout).unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}\n{table}");
+    let report: ClusterReport = read(out.path().join("kube.json"));
+    assert!(report.criteria.iter().all(|criterion| criterion.met), "{:?}", report.criteria);
+    let ratio = report.egress_bytes * 100 / report.unique_bytes;
+    assert!((100..=102).contains(&ratio), "{} of {}", report.egress_bytes, report.unique_bytes);
+    assert!(report.ready_seconds.is_some() && table.contains("UPSTREAM"), "{table}");
+    let lists: Vec<_> = report.nodes.iter().map(|node| (&node.lists[..], node.wanted)).collect();
+    assert_eq!(lists, [(&[1][..], 1), (&[1, 2], 3), (&[2], 2), (&[], 0)]);
+    let [.., untouched] = report.nodes.as_slice() else { panic!("four nodes") };
+    assert_eq!((untouched.held_bytes, untouched.counted_bytes), (0, 0));
+    assert!(report.nodes.iter().all(|node| node.lacks.is_empty() && node.extra.is_empty()));
+    assert_eq!(report.nodes.iter().map(|node| node.seeds).sum::<usize>(), 3, "one for each image");
+    let applied = std::fs::read_to_string(out.path().join("imagecache.yaml")).unwrap();
+    assert!(applied.starts_with("apiVersion: onepull.dev/v1alpha1\nkind: ImageCache\n"));
 }

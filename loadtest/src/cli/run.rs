@@ -135,7 +135,7 @@ pub enum StoreArg {
 }
 
 /// containerd and Docker refuse images with more layers.
-const MOST_LAYERS: u32 = 127;
+pub(super) const MOST_LAYERS: u32 = 127;
 /// More repeats than anyone has time for; a typing error.
 const MOST_REPEATS: u32 = 1000;
 

@@ -37,12 +37,12 @@ mod spegel;
 mod start;
 mod steer;
 
-use agent::Agent;
-use node::Node;
-use origin::Origin;
 use start::{check_requirements, start_nodes, start_origins};
 
+pub(crate) use agent::{Agent, Orders};
 pub use feeds::Feeds;
+pub(crate) use node::Node;
+pub(crate) use origin::Origin;
 pub use spegel::version as spegel_version;
 
 /// What a fleet of containerds is made of.

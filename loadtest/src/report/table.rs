@@ -58,7 +58,7 @@ fn cells(row: &Summary, bound: f64) -> [String; 10] {
 
 /// Bytes in MiB with one decimal.
 #[allow(clippy::cast_precision_loss, reason = "a figure for people")]
-pub(super) fn megabytes(bytes: u64) -> String {
+pub(crate) fn megabytes(bytes: u64) -> String {
     format!("{:.1} MiB", bytes as f64 / f64::from(1 << 20))
 }
 

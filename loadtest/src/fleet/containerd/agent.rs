@@ -4,6 +4,7 @@ use std::{
     fs,
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
+    process::Command,
     time::Duration,
 };
 
@@ -42,13 +43,22 @@ const PEERS: &str = "onepull_router_peers";
 const ANNOUNCED: &str = "onepull_router_announced_digests";
 
 /// A running agent; killed when dropped.
-pub(super) struct Agent {
+pub(crate) struct Agent {
     process: Mutex<Process>,
     /// Where its output goes.
-    pub(super) log: PathBuf,
-    /// Where it reads what it is meant to hold.
-    pub(super) desired: PathBuf,
+    pub(crate) log: PathBuf,
+    /// Where it reads what it is meant to hold, where a file says that.
+    pub(super) desired: Option<PathBuf>,
     admin: SocketAddr,
+}
+
+/// Who tells an agent what to hold.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Orders<'a> {
+    /// A file, that lists no image yet.
+    File,
+    /// The cluster that this kubeconfig leads to.
+    Cluster(&'a Path),
 }
 
 /// A line of the agent's log about bytes received from a peer.
@@ -63,42 +73,40 @@ struct Line {
 // === impl Agent ===
 
 impl Agent {
-    /// Starts `program` beside the node's containerd; it joins through `bootstrap`.
-    pub(super) fn spawn(
+    /// Starts `program` beside the node's containerd; it joins through `bootstrap`, and does what
+    /// `orders` say.
+    pub(crate) fn spawn(
         program: &Path,
         node: &Node,
         bootstrap: Option<Ipv4Addr>,
         folder: &Path,
+        orders: Orders<'_>,
     ) -> Result<Self, FleetError> {
-        let ip = node.host.ip();
-        let admin = SocketAddr::from((ip, ADMIN));
-        let mut command = node.host.command(program);
-        command.arg("serve");
-        command.arg("--containerd-socket").arg(&node.socket);
-        command.arg("--hosts-dir").arg(&node.hosts_dir);
-        command.args(["--registry", &node.registry, "--node-name", &node.name]);
-        command.args(["--mirror-listen", &format!("127.0.0.1:{MIRROR}")]);
-        command.args(["--peer-listen", &format!("{ip}:{PEER}")]);
-        command.args(["--p2p-listen", &format!("{ip}:{P2P}")]);
-        command.args(["--admin-listen", &admin.to_string()]);
-        command.args(["--advertise-ip", &ip.to_string()]);
-        command.arg("--data-dir").arg(folder.join(format!("{}.agent", node.name)));
-        let desired = steer::write_nothing(folder, &node.name)?;
-        command.arg("--desired").arg(&desired);
-        command.args(["--insecure-peers", "--log-format", "json"]);
-        if let Some(bootstrap) = bootstrap {
-            command.args(["--bootstrap", &format!("{bootstrap}:{P2P}")]);
-        }
+        let (command, desired) = command(program, node, bootstrap, folder, orders)?;
         let log = folder.join(format!("{}.log", node.name));
-        let process = Process::spawn(command, &log);
-        let process =
-            process.map_err(FleetError::setup(format!("start the agent of {}", node.name)))?;
-        Ok(Self { process: Mutex::new(process), log, desired, admin })
+        let admin = SocketAddr::from((node.host.ip(), ADMIN));
+        let process = Mutex::new(spawn(command, &log, &node.name)?);
+        Ok(Self { process, log, desired, admin })
+    }
+
+    /// Starts it again after its end; it obeys a cluster.
+    pub(crate) async fn respawn(
+        &self,
+        program: &Path,
+        node: &Node,
+        bootstrap: Option<Ipv4Addr>,
+        folder: &Path,
+        kubeconfig: &Path,
+    ) -> Result<(), FleetError> {
+        let orders = Orders::Cluster(kubeconfig);
+        let (command, _) = command(program, node, bootstrap, folder, orders)?;
+        *self.process.lock().await = spawn(command, &self.log, &node.name)?;
+        Ok(())
     }
 
     /// Waits until it serves and knows `peers` others: a fleet that is still forming measures how
     /// it forms.
-    pub(super) async fn ready(
+    pub(crate) async fn ready(
         &self,
         host: &Host,
         name: &str,
@@ -122,7 +130,7 @@ impl Agent {
     }
 
     /// Ends it by SIGKILL.
-    pub(super) async fn kill(&self) {
+    pub(crate) async fn kill(&self) {
         self.process.lock().await.kill();
     }
 
@@ -177,9 +185,66 @@ impl Agent {
 
     /// Requests of containerd that it has answered so far, with a blob or with a 404.
     pub(super) async fn requests(&self, host: &Host) -> Option<f64> {
+        self.counted(host, &REQUESTS).await
+    }
+
+    /// The sum of some of its counters; one that it does not show counts as zero.
+    pub(crate) async fn counted(&self, host: &Host, counters: &[&str]) -> Option<f64> {
         let (_, text) = ask(host, self.admin, "/metrics").await?;
-        let counters = REQUESTS.map(|name| scrape::metric(&text, name));
-        Some(counters.into_iter().flatten().sum())
+        Some(counters.iter().filter_map(|name| scrape::metric(&text, name)).sum())
+    }
+}
+
+/// The command, and the file that it obeys, where it is one.
+fn command(
+    program: &Path,
+    node: &Node,
+    bootstrap: Option<Ipv4Addr>,
+    folder: &Path,
+    orders: Orders<'_>,
+) -> Result<(Command, Option<PathBuf>), FleetError> {
+    let ip = node.host.ip();
+    let admin = SocketAddr::from((ip, ADMIN));
+    let mut command = node.host.command(program);
+    command.arg("serve");
+    command.arg("--containerd-socket").arg(&node.socket);
+    command.arg("--hosts-dir").arg(&node.hosts_dir);
+    command.args(["--registry", &node.registry, "--node-name", &node.name]);
+    command.args(["--mirror-listen", &format!("127.0.0.1:{MIRROR}")]);
+    command.args(["--peer-listen", &format!("{ip}:{PEER}")]);
+    command.args(["--p2p-listen", &format!("{ip}:{P2P}")]);
+    command.args(["--admin-listen", &admin.to_string()]);
+    command.args(["--advertise-ip", &ip.to_string()]);
+    command.arg("--data-dir").arg(folder.join(format!("{}.agent", node.name)));
+    let desired = obey(&mut command, orders, folder, &node.name)?;
+    command.args(["--insecure-peers", "--log-format", "json"]);
+    if let Some(bootstrap) = bootstrap {
+        command.args(["--bootstrap", &format!("{bootstrap}:{P2P}")]);
+    }
+    Ok((command, desired))
+}
+
+fn spawn(command: Command, log: &Path, node: &str) -> Result<Process, FleetError> {
+    Process::spawn(command, log).map_err(FleetError::setup(format!("start the agent of {node}")))
+}
+
+/// Says who is to be obeyed; returns the file, where it is one.
+fn obey(
+    command: &mut Command,
+    orders: Orders<'_>,
+    folder: &Path,
+    node: &str,
+) -> Result<Option<PathBuf>, FleetError> {
+    match orders {
+        Orders::File => {
+            let desired = steer::write_nothing(folder, node)?;
+            command.arg("--desired").arg(&desired);
+            Ok(Some(desired))
+        }
+        Orders::Cluster(kubeconfig) => {
+            command.arg("--kube").env("KUBECONFIG", kubeconfig);
+            Ok(None)
+        }
     }
 }
 

@@ -8,7 +8,7 @@ use std::{
 
 use anyhow::Context;
 
-use super::{ContainerdFleet, FleetError};
+use super::{ContainerdFleet, FleetError, node::Node};
 use crate::image::Image;
 
 // === impl ContainerdFleet ===
@@ -16,9 +16,7 @@ use crate::image::Image;
 impl ContainerdFleet {
     /// Bytes of blobs and of unfinished downloads in the node's content store.
     pub fn held(&self, node: usize) -> u64 {
-        let store = &self.nodes[node].content_store;
-        let blobs = sizes(&store.join("blobs/sha256"), "");
-        blobs + sizes(&store.join("ingest"), "data")
+        self.nodes[node].held()
     }
 
     /// Turns over one byte in the middle of the largest layer that the node holds.
@@ -28,6 +26,16 @@ impl ContainerdFleet {
     pub fn corrupt(&self, node: usize) -> Result<(), FleetError> {
         let store = &self.nodes[node].content_store;
         corrupt(store, &self.image).map_err(FleetError::setup("corrupt a blob"))
+    }
+}
+
+// === impl Node ===
+
+impl Node {
+    /// Bytes of blobs and of unfinished downloads in its content store.
+    pub(crate) fn held(&self) -> u64 {
+        let blobs = sizes(&self.content_store.join("blobs/sha256"), "");
+        blobs + sizes(&self.content_store.join("ingest"), "data")
     }
 }
 

@@ -5,7 +5,7 @@ use std::net::Ipv4Addr;
 use futures::future::try_join_all;
 use onepull_testbed::{Requirement, missing};
 
-use super::{Agent, ContainerdFleet, FleetError};
+use super::{Agent, ContainerdFleet, FleetError, Orders};
 
 // === impl ContainerdFleet ===
 
@@ -18,7 +18,8 @@ impl ContainerdFleet {
         for index in nodes {
             let node = &self.nodes[*index];
             let bootstrap = self.somebody_running();
-            let agent = Agent::spawn(&self.config.agent, node, bootstrap, self.folder.path())?;
+            let (program, folder) = (&self.config.agent, self.folder.path());
+            let agent = Agent::spawn(program, node, bootstrap, folder, Orders::File)?;
             // A node that has joined before keeps the agent that it has.
             let _ = node.agent.set(agent);
         }

@@ -16,19 +16,19 @@ use crate::{image::Image, origin::TAG};
 const PULL_DEADLINE: Duration = Duration::from_secs(60 * 60);
 
 /// A node. Fields are in the order in which they have to go.
-pub(super) struct Node {
-    pub(super) name: String,
+pub(crate) struct Node {
+    pub(crate) name: String,
     /// Started when the node joins.
-    pub(super) agent: OnceLock<Agent>,
+    pub(crate) agent: OnceLock<Agent>,
     pub(super) spegel: OnceLock<Spegel>,
     /// Held for writing while it is ended and started again.
-    pub(super) containerd: RwLock<Containerd>,
+    pub(crate) containerd: RwLock<Containerd>,
     /// What its containerd keeps its files on, where that can be filled up.
     pub(super) disk: Option<SmallDisk>,
     pub(super) socket: PathBuf,
     /// Where its blobs and ingests are.
-    pub(super) content_store: PathBuf,
-    pub(super) host: Host,
+    pub(crate) content_store: PathBuf,
+    pub(crate) host: Host,
     pub(super) hosts_dir: PathBuf,
     /// The registry's URL.
     pub(super) registry: String,
@@ -40,7 +40,7 @@ pub(super) struct Node {
 
 impl Node {
     /// Starts a containerd that pulls from `origin` by plain HTTP, on `disk` where there is one.
-    pub(super) async fn start(
+    pub(crate) async fn start(
         name: String,
         host: Host,
         version: Version,
@@ -99,19 +99,31 @@ impl Node {
 
     /// What it lacks of the image, after hashing every blob again.
     pub(super) async fn lacks(&self, image: &Image) -> Option<String> {
+        self.lacks_named(image, &self.repository, TAG).await
+    }
+
+    /// The same of an image of another repository, `REGISTRY/REPOSITORY`.
+    pub(crate) async fn lacks_named(
+        &self,
+        image: &Image,
+        repository: &str,
+        tag: &str,
+    ) -> Option<String> {
         let layout = image.layout();
         let audit = self.containerd.read().await.verify_image(layout.manifest_digest()).await;
         match audit {
-            Ok(audit) if audit.bytes == image.bytes() => self.lacks_name(image).await,
+            Ok(audit) if audit.bytes == image.bytes() => {
+                self.lacks_name(image, repository, tag).await
+            }
             Ok(audit) => Some(format!("it holds {} of {} bytes", audit.bytes, image.bytes())),
             Err(error) => Some(format!("{error:#}")),
         }
     }
 
     /// Whether CRI lists the image under its tag and its digest, as after a pull of the tag.
-    async fn lacks_name(&self, image: &Image) -> Option<String> {
-        let tag = self.reference(TAG);
-        let digest = format!("{}@{}", self.repository, image.manifest);
+    async fn lacks_name(&self, image: &Image, repository: &str, tag: &str) -> Option<String> {
+        let tag = format!("{repository}:{tag}");
+        let digest = format!("{repository}@{}", image.manifest);
         let listed = async { self.containerd.read().await.cri().await?.image_status(&tag).await };
         match listed.await {
             Ok(Some(listed))
@@ -124,8 +136,15 @@ impl Node {
         }
     }
 
+    /// The tags and digests of all images that CRI lists.
+    pub(crate) async fn listed(&self) -> anyhow::Result<Vec<String>> {
+        let images = self.containerd.read().await.cri().await?.list().await?;
+        let names = images.into_iter().flat_map(|image| [image.repo_tags, image.repo_digests]);
+        Ok(names.flatten().collect())
+    }
+
     /// Waits until its agent serves and knows `peers` others.
-    pub(super) async fn agent_ready(&self, peers: u32) -> Result<(), FleetError> {
+    pub(crate) async fn agent_ready(&self, peers: u32) -> Result<(), FleetError> {
         let Some(agent) = self.agent.get() else { return Ok(()) };
         agent.ready(&self.host, &self.name, peers).await
     }

@@ -8,16 +8,16 @@ use super::{FleetError, access};
 use crate::{image::Image, origin::REPOSITORY, units::LinkRate};
 
 /// A registry. Fields are in the order in which they have to go.
-pub(super) struct Origin {
-    pub(super) registry: Registry,
-    pub(super) host: Host,
+pub(crate) struct Origin {
+    pub(crate) registry: Registry,
+    pub(crate) host: Host,
 }
 
 // === impl Origin ===
 
 impl Origin {
     /// Starts one with the given uplink; its storage below `scratch` is kept for the next.
-    pub(super) async fn start(
+    pub(crate) async fn start(
         lab: &Lab,
         number: u32,
         uplink: Option<LinkRate>,
@@ -38,7 +38,17 @@ impl Origin {
 
     /// Fills the storage that it shares with the others.
     pub(super) async fn push(&self, image: &Image, tag: &str) -> Result<(), FleetError> {
-        let pushed = self.registry.push(image.layout(), REPOSITORY, tag).await;
+        self.push_to(REPOSITORY, image, tag).await
+    }
+
+    /// The same, to a repository of another name.
+    pub(crate) async fn push_to(
+        &self,
+        repository: &str,
+        image: &Image,
+        tag: &str,
+    ) -> Result<(), FleetError> {
+        let pushed = self.registry.push(image.layout(), repository, tag).await;
         pushed.map_err(FleetError::setup("push the image to the registry"))
     }
 

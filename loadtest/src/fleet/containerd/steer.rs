@@ -38,9 +38,10 @@ fn replace(path: &Path, text: &str) -> io::Result<()> {
 impl Steered for ContainerdFleet {
     async fn tell(&self, node: usize, source: Source) -> Result<(), FleetError> {
         let node = &self.nodes[node];
-        let Some(agent) = node.agent.get() else { return Ok(()) };
+        let desired = node.agent.get().and_then(|agent| agent.desired.as_deref());
+        let Some(desired) = desired else { return Ok(()) };
         let text = document(&node.reference(TAG), &self.image.manifest, source);
-        let told = replace(&agent.desired, &text);
+        let told = replace(desired, &text);
         told.map_err(FleetError::setup(format!("tell {} what to hold", node.name)))
     }
 

@@ -1,0 +1,145 @@
+//! The control plane: etcd and kube-apiserver in a host of the lab, and controllers beside them.
+
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::Command,
+};
+
+use kube::{
+    Client, Config,
+    config::{KubeConfigOptions, Kubeconfig},
+};
+use onepull_testbed::{ApiServer, Host, Lab, Process, Shape, kube::Credential, kube::Options};
+
+use super::objects::{CONTROLLER, NAMESPACE};
+use crate::fleet::FleetError;
+
+/// The definitions that `deploy/crds` has.
+const CRDS: [(&str, &str); 2] = [
+    ("imagecaches", include_str!("../../../deploy/crds/onepull.dev_imagecaches.yaml")),
+    ("nodeimagecaches", include_str!("../../../deploy/crds/onepull.dev_nodeimagecaches.yaml")),
+];
+
+/// What a machine's proxy is named by. Nothing in a lab is behind one.
+const PROXIES: [&str; 6] =
+    ["HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "http_proxy", "https_proxy", "all_proxy"];
+
+/// The control plane. Fields are in the order in which they have to go.
+pub(super) struct Control {
+    pub(super) controllers: Vec<Process>,
+    pub(super) server: ApiServer,
+    host: Host,
+    folder: PathBuf,
+}
+
+// === impl Control ===
+
+impl Control {
+    /// Starts etcd and kube-apiserver and installs onepull's definitions; `folder` is for what they
+    /// are given to read.
+    pub(super) async fn start(lab: &Lab, folder: &Path) -> Result<Self, FleetError> {
+        let failed = "start the API server";
+        let host = lab.node("control", Shape::OPEN).map_err(FleetError::setup(failed))?;
+        let server = ApiServer::start_with(Options { host: Some(&host) }).await;
+        let server = server.map_err(FleetError::setup(failed))?;
+        let control = Self { controllers: Vec::new(), server, host, folder: folder.to_owned() };
+        for (name, text) in CRDS {
+            control.create(name, text).await?;
+        }
+        let names = CRDS.map(|(name, _)| format!("crd/{name}.onepull.dev"));
+        let wait = ["wait", "--for=condition=Established", "--timeout=60s"];
+        control.kubectl(&[&wait[..], &[&names[0], &names[1]]].concat()).await?;
+        Ok(control)
+    }
+
+    /// Runs kubectl as the administrator.
+    pub(super) async fn kubectl(&self, arguments: &[&str]) -> Result<String, FleetError> {
+        let said = self.server.kubectl(arguments).await;
+        said.map_err(FleetError::setup(format!("run kubectl {}", arguments.join(" "))))
+    }
+
+    /// Creates objects, given as YAML or JSON; `name` is that of the file.
+    pub(super) async fn create(&self, name: &str, objects: &str) -> Result<(), FleetError> {
+        let file = self.write(name, objects)?;
+        self.kubectl(&["create", "-f", &file.to_string_lossy()]).await.map(|_| ())
+    }
+
+    /// Writes a file for kubectl.
+    pub(super) fn write(&self, name: &str, text: &str) -> Result<PathBuf, FleetError> {
+        let file = self.folder.join(format!("{name}.yaml"));
+        fs::write(&file, text).map_err(FleetError::setup(format!("write {}", file.display())))?;
+        Ok(file)
+    }
+
+    /// A kubeconfig for one of onepull's service accounts, with a token that is bound to `pod`.
+    pub(super) async fn kubeconfig(
+        &self,
+        account: &str,
+        pod: Option<&str>,
+    ) -> Result<PathBuf, FleetError> {
+        let namespace = format!("--namespace={NAMESPACE}");
+        let bound = pod.map(|pod| format!("--bound-object-name={pod}"));
+        let mut arguments = vec!["create", "token", account, &namespace];
+        arguments.extend(bound.iter().flat_map(|pod| ["--bound-object-kind=Pod", pod.as_str()]));
+        let token = Credential::token(self.kubectl(&arguments).await?.trim());
+        let file = self.folder.join(format!("{}.kubeconfig", pod.unwrap_or(account)));
+        let written = self.server.write_kubeconfig(&file, &self.server.url_in_lab(), &token);
+        written.map_err(FleetError::setup(format!("write a kubeconfig for {account}")))?;
+        Ok(file)
+    }
+
+    /// Starts one more controller, for a registry without TLS.
+    pub(super) async fn start_controller(
+        &mut self,
+        program: &Path,
+        registry: &str,
+    ) -> Result<(), FleetError> {
+        let kubeconfig = self.kubeconfig(CONTROLLER, None).await?;
+        let identity = identity(self.controllers.len() + 1);
+        let mut command = self.host.command(program);
+        command.args(["serve", "--namespace", NAMESPACE, "--identity", &identity]);
+        command.args(["--plain-http", registry, "--log-format", "json"]);
+        command.env("KUBECONFIG", kubeconfig);
+        without_proxies(&mut command);
+        let process = Process::spawn(command, self.folder.join(format!("{identity}.log")));
+        self.controllers.push(process.map_err(FleetError::setup("start the controller"))?);
+        Ok(())
+    }
+
+    /// Ends the controller that holds the lease by SIGKILL; returns its name.
+    pub(super) async fn kill_leader(&mut self) -> Result<String, FleetError> {
+        let namespace = format!("--namespace={NAMESPACE}");
+        let holder = "jsonpath={.spec.holderIdentity}";
+        let lease = ["get", "lease", "onepull-controller", &namespace, "-o", holder];
+        let leader = self.kubectl(&lease).await?.trim().to_owned();
+        let numbered = (1..).zip(&mut self.controllers);
+        let found = numbered.into_iter().find(|(number, _)| leader == identity(*number));
+        let nobody = || format!("{leader} holds it");
+        let (_, process) =
+            found.ok_or_else(|| FleetError::setup("find who holds the lease")(nobody()))?;
+        process.kill();
+        Ok(leader)
+    }
+
+    /// A client of this process, as the administrator.
+    pub(super) async fn client(&self) -> Result<Client, FleetError> {
+        let failed = || "reach the API server";
+        let read = Kubeconfig::read_from(self.server.kubeconfig());
+        let read = read.map_err(FleetError::setup(failed()))?;
+        let config = Config::from_custom_kubeconfig(read, &KubeConfigOptions::default()).await;
+        let config = config.map_err(FleetError::setup(failed()))?;
+        Client::try_from(config).map_err(FleetError::setup(failed()))
+    }
+}
+
+/// What a controller calls itself.
+fn identity(number: usize) -> String {
+    format!("controller-{number}")
+}
+
+fn without_proxies(command: &mut Command) {
+    for name in PROXIES {
+        command.env_remove(name);
+    }
+}
