@@ -92,12 +92,6 @@ impl Resolving {
         }
     }
 
-    /// Whether all that rollouts under way are about has been answered, well or not. A plan made before that
-    /// would take what nodes bring in for what nobody wants any more.
-    pub fn knows_what_stands(&self) -> bool {
-        self.book.knows_what_stands()
-    }
-
     /// What is known of a cache's images, for nodes of these platforms.
     pub fn of(
         &self,

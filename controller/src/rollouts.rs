@@ -10,9 +10,9 @@ use jiff::Timestamp;
 use kube::Client;
 use tokio::{
     select,
-    time::{Instant, sleep, timeout},
+    time::{Instant, sleep},
 };
-use tracing::{debug, info, warn};
+use tracing::{debug, info};
 
 use crate::{
     convert::DiskPolicy,
@@ -42,10 +42,6 @@ const LONGEST_SETBACK: Duration = Duration::from_secs(30);
 
 /// Windows and waits that nothing announces are looked at as often as this at least.
 const LONGEST_REST: Duration = Duration::from_secs(60);
-
-/// How long a controller that takes over waits for what rollouts under way are about: a registry answers
-/// within a second, and one that does not is not to stop everything else.
-const TAKING_OVER: Duration = Duration::from_secs(30);
 
 /// The name under which the controller writes; fields of others are left alone.
 pub const FIELD_MANAGER: &str = "onepull-controller";
@@ -96,9 +92,6 @@ impl Rollouts {
     /// Whatever has been written by then stands; the next controller goes on from there.
     pub async fn run(mut self) {
         self.world.is_listed().await;
-        if timeout(TAKING_OVER, self.learn()).await.is_err() {
-            warn!("some registry does not say in time what rollouts under way are about");
-        }
         self.metrics.stands(Standing::Leading);
         info!("looking after the rollouts");
         loop {
@@ -106,22 +99,6 @@ impl Rollouts {
             let pace = (PACE * 2u32.pow(self.setbacks.min(8))).min(LONGEST_SETBACK);
             sleep(pace).await;
             self.rest(rest.saturating_sub(pace)).await;
-        }
-    }
-
-    /// Learns what the rollouts under way are about: without that, a plan would take images back that nodes
-    /// are bringing in.
-    async fn learn(&mut self) {
-        loop {
-            let now = Timestamp::now();
-            let snapshot = self.world.snapshot(now);
-            let nodes = inputs::nodes(&snapshot, self.policy, now);
-            let platforms = nodes.iter().map(|node| node.platform.clone()).collect();
-            self.resolving.tend(&snapshot.caches, &platforms, now);
-            if self.resolving.knows_what_stands() {
-                return;
-            }
-            self.resolving.answered().await;
         }
     }
 

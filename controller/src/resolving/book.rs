@@ -52,8 +52,6 @@ struct Entry {
     platforms: BTreeSet<Platform>,
     /// The question whose answer is on its way.
     asking: Option<u64>,
-    /// A rollout of it is under way, or done: its digest stood in the cache's status.
-    stands: bool,
     failures: u32,
     /// When to ask again after a failure.
     again: Option<Timestamp>,
@@ -100,12 +98,6 @@ impl Book {
     pub(super) fn again(&self) -> Option<Timestamp> {
         let waiting = self.known.values().filter(|entry| entry.asking.is_none());
         waiting.filter_map(|entry| entry.again).min()
-    }
-
-    /// Whether all that rollouts under way are about has been answered, well or not.
-    pub(super) fn knows_what_stands(&self) -> bool {
-        let is_open = |entry: &Entry| entry.stands && matches!(entry.state, State::Unknown);
-        !self.known.values().any(is_open)
     }
 
     /// What is known of a cache's images, for nodes of these platforms.
@@ -155,7 +147,6 @@ impl Book {
         self.asked += 1;
         let entry = self.known.entry(key.clone()).or_insert_with(|| Entry::new(cache.uid()));
         let digest = entry.digest().or_else(|| answer::standing_digest(cache, &key.1));
-        entry.stands = digest.is_some();
         (entry.asking, entry.generation) = (Some(self.asked), cache.metadata.generation);
         entry.platforms.extend(platforms.iter().cloned());
         let question = Question {
@@ -204,8 +195,7 @@ impl Entry {
     fn new(uid: Option<String>) -> Self {
         let (generation, platforms) = (None, BTreeSet::new());
         let state = State::Unknown;
-        let stands = false;
-        Self { uid, generation, platforms, asking: None, stands, failures: 0, again: None, state }
+        Self { uid, generation, platforms, asking: None, failures: 0, again: None, state }
     }
 
     fn digest(&self) -> Option<Digest> {

@@ -312,7 +312,13 @@ fn who_takes_over_lets_nodes_work_on_until_the_registry_has_said_what_they_work_
     world.inputs.history = Default::default();
     let plan = world.plan();
     world.carry_out(&plan);
-    assert_eq!((told(&world), names(&plan)), (before, vec![]));
+    assert_eq!((told(&world), names(&plan)), (before.clone(), vec![]));
+    let down = Trouble::new(TroubleKind::RegistryUnreachable, "it is down");
+    let failed = known.keys().map(|name| (name.clone(), Resolution::Failed(down.clone())));
+    world.inputs.caches[0].resolutions = failed.collect();
+    let plan = world.plan();
+    world.carry_out(&plan);
+    assert_eq!(told(&world), before, "a registry that is down");
     world.inputs.caches[0].resolutions = known;
     let plan = world.plan();
     world.carry_out(&plan);

@@ -150,12 +150,13 @@ impl<'a> Catalogue<'a> {
     }
 }
 
-/// The caches that the node was told of this image for, and that have not been answered what they want.
+/// The caches that the node was told of this image for, and for which it is not known what they want: a
+/// registry has not answered, or is down.
 fn undecided(board: &Board<'_>, node: usize, hold: &Hold) -> Vec<usize> {
     let wants = board.wants[board.wants_of[node].clone()].iter();
     let lines = wants.map(|want| &board.lines[want.line]);
     let asks = |line: &&Line<'_>| {
-        line.resolution.is_none()
+        !matches!(line.resolution, Some(Resolution::Resolved(_)))
             && hold.refs.contains(line.name)
             && hold.caches.contains(&board.caches[line.cache].id)
     };
