@@ -25,6 +25,7 @@ mod fault;
 mod file;
 mod findings;
 mod objects;
+mod private;
 mod report;
 mod rollout;
 mod stage;
@@ -37,6 +38,7 @@ mod view;
 use stage::Stage;
 
 pub use fault::{Fault, Struck};
+pub use private::{LetIn, Private};
 pub use report::{ClusterReport, NodeReport, SCHEMA, Setup};
 pub use table::render;
 pub use verdict::Criterion;
@@ -62,6 +64,8 @@ pub struct ClusterConfig {
     pub controller: PathBuf,
     /// What goes wrong meanwhile.
     pub fault: Option<Fault>,
+    /// How seeds come by the login of a registry that wants one; without it, it is open.
+    pub private: Option<Private>,
     /// How long the cache may take until it is Ready.
     pub timeout: Duration,
     /// Where images and the report go.
@@ -144,6 +148,7 @@ impl Stage {
             egress_images: multiple(egress_bytes, unique_bytes),
             upstream: rollout.last.status().and_then(|status| status.upstream.clone()),
             fault: rollout.struck,
+            let_in: self.let_in()?,
             nodes,
             imagecaches: self.kubectl_get("imagecaches").await?,
             events: self.kubectl_get("events").await?,
@@ -154,9 +159,9 @@ impl Stage {
     }
 
     fn setup(&self) -> Setup {
-        let ClusterConfig { image_size, layers, nic, registry, fault, .. } = self.config;
+        let ClusterConfig { image_size, layers, nic, registry, fault, private, .. } = self.config;
         let images = self.images.iter().map(|image| image.named.name.clone()).collect();
-        Setup { images, image_size, layers, nic, registry, fault }
+        Setup { images, image_size, layers, nic, registry, fault, private }
     }
 
     /// What kubectl prints of the namespace's objects.

@@ -7,7 +7,7 @@ use onepull_testbed::Version;
 
 use super::{OutputArg, UsageError, beside_this_program, run::MOST_LAYERS, within};
 use crate::{
-    cluster::{ClusterConfig, Fault},
+    cluster::{ClusterConfig, Fault, Private},
     units::{ByteSize, LinkRate},
 };
 
@@ -22,6 +22,8 @@ With small images on slow links:
     onepull-loadtest kube --nodes 4 --image-size 16MiB --nic 100Mbit
 A seed that dies in the middle:
     onepull-loadtest kube --nic 100Mbit --fault seed
+A private registry, whose login only the seeds get to see:
+    onepull-loadtest kube --private secret
 
 Results: a table on standard output, OUT/kube.json, and OUT/imagecache.yaml, the file that was applied.
 When something was not as it is to be, OUT/logs has the logs of agents, controller and API server.
@@ -62,6 +64,10 @@ pub struct KubeArgs {
     /// 100 Mbit/s are large enough for it.
     #[arg(long)]
     fault: Option<Fault>,
+
+    /// The registry wants a login, and seeds come by it so.
+    #[arg(long)]
+    private: Option<Private>,
 
     /// How many seconds it may take until the ImageCache is Ready.
     #[arg(long, default_value_t = 600, value_name = "SECONDS")]
@@ -111,6 +117,7 @@ impl KubeArgs {
             agent: program(&self.agent_bin, "onepull-agent"),
             controller: program(&self.controller_bin, "onepull-controller"),
             fault: self.fault,
+            private: self.private,
             timeout: Duration::from_secs(self.timeout.into()),
             out: self.out.clone(),
         })

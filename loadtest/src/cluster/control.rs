@@ -12,7 +12,7 @@ use kube::{
 };
 use onepull_testbed::{ApiServer, Host, Lab, Process, Shape, kube::Credential, kube::Options};
 
-use super::objects::{CONTROLLER, NAMESPACE};
+use super::objects::{self, CONTROLLER, NAMESPACE};
 use crate::fleet::FleetError;
 
 /// The definitions that `deploy/crds` has.
@@ -20,6 +20,17 @@ const CRDS: [(&str, &str); 2] = [
     ("imagecaches", include_str!("../../../deploy/crds/onepull.dev_imagecaches.yaml")),
     ("nodeimagecaches", include_str!("../../../deploy/crds/onepull.dev_nodeimagecaches.yaml")),
 ];
+
+/// What it and the agents may do, as `deploy` has it.
+const RIGHTS: [(&str, &str); 3] = [
+    ("agent", include_str!("../../../deploy/rbac/agent.yaml")),
+    ("controller", include_str!("../../../deploy/rbac/controller.yaml")),
+    ("own-node", include_str!("../../../deploy/policies/own-node.yaml")),
+];
+
+/// The ports of the first controller; each next one has the next.
+const LOGINS: u16 = 29911;
+const ADMIN: u16 = 29921;
 
 /// What a machine's proxy is named by. Nothing in a lab is behind one.
 const PROXIES: [&str; 6] =
@@ -53,6 +64,14 @@ impl Control {
         Ok(control)
     }
 
+    /// Gives agents and controllers their rights; their namespace is there.
+    pub(super) async fn give_rights(&self) -> Result<(), FleetError> {
+        for (name, text) in RIGHTS {
+            self.create(name, text).await?;
+        }
+        Ok(())
+    }
+
     /// Runs kubectl as the administrator.
     pub(super) async fn kubectl(&self, arguments: &[&str]) -> Result<String, FleetError> {
         let said = self.server.kubectl(arguments).await;
@@ -72,17 +91,30 @@ impl Control {
         Ok(file)
     }
 
+    /// A token of one of onepull's service accounts, bound to `pod`, for an audience other than the API
+    /// server.
+    pub(super) async fn token(
+        &self,
+        account: &str,
+        pod: Option<&str>,
+        audience: Option<&str>,
+    ) -> Result<String, FleetError> {
+        let namespace = format!("--namespace={NAMESPACE}");
+        let bound = pod.map(|pod| format!("--bound-object-name={pod}"));
+        let audience = audience.map(|audience| format!("--audience={audience}"));
+        let mut arguments = vec!["create", "token", account, &namespace];
+        arguments.extend(bound.iter().flat_map(|pod| ["--bound-object-kind=Pod", pod.as_str()]));
+        arguments.extend(audience.as_deref());
+        Ok(self.kubectl(&arguments).await?.trim().to_owned())
+    }
+
     /// A kubeconfig for one of onepull's service accounts, with a token that is bound to `pod`.
     pub(super) async fn kubeconfig(
         &self,
         account: &str,
         pod: Option<&str>,
     ) -> Result<PathBuf, FleetError> {
-        let namespace = format!("--namespace={NAMESPACE}");
-        let bound = pod.map(|pod| format!("--bound-object-name={pod}"));
-        let mut arguments = vec!["create", "token", account, &namespace];
-        arguments.extend(bound.iter().flat_map(|pod| ["--bound-object-kind=Pod", pod.as_str()]));
-        let token = Credential::token(self.kubectl(&arguments).await?.trim());
+        let token = Credential::token(self.token(account, pod, None).await?);
         let file = self.folder.join(format!("{}.kubeconfig", pod.unwrap_or(account)));
         let written = self.server.write_kubeconfig(&file, &self.server.url_in_lab(), &token);
         written.map_err(FleetError::setup(format!("write a kubeconfig for {account}")))?;
@@ -96,15 +128,21 @@ impl Control {
         registry: &str,
     ) -> Result<(), FleetError> {
         let kubeconfig = self.kubeconfig(CONTROLLER, None).await?;
-        let identity = identity(self.controllers.len() + 1);
+        let number = self.controllers.len() + 1;
+        let identity = identity(number);
+        let [logins, admin] = [LOGINS, ADMIN].map(|first| port(first, number));
         let mut command = self.host.command(program);
         command.args(["serve", "--namespace", NAMESPACE, "--identity", &identity]);
         command.args(["--plain-http", registry, "--log-format", "json"]);
+        for (flag, port) in [("--logins", logins), ("--admin-listen", admin)] {
+            command.arg(flag).arg(format!("{}:{port}", self.host.ip()));
+        }
         command.env("KUBECONFIG", kubeconfig);
         without_proxies(&mut command);
         let process = Process::spawn(command, self.folder.join(format!("{identity}.log")));
         self.controllers.push(process.map_err(FleetError::setup("start the controller"))?);
-        Ok(())
+        let slice = objects::controllers(&identity, self.host.ip(), logins);
+        self.create(&format!("{identity}.slice"), &slice.to_string()).await
     }
 
     /// Ends the controller that holds the lease by SIGKILL; returns its name.
@@ -136,6 +174,10 @@ impl Control {
 /// What a controller calls itself.
 fn identity(number: usize) -> String {
     format!("controller-{number}")
+}
+
+fn port(first: u16, number: usize) -> u16 {
+    first + u16::try_from(number - 1).unwrap_or_default()
 }
 
 fn without_proxies(command: &mut Command) {

@@ -1,8 +1,9 @@
-//! What is in the cluster before anybody declares images: nodes, accounts, a pull secret.
+//! What is in the cluster before anybody declares images: nodes, controllers, a pull secret.
 
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, net::Ipv4Addr};
 
 use jiff::Timestamp;
+use onepull_api::logins;
 use onepull_testbed::registry::{PASSWORD, USER};
 use serde_json::{Value, json};
 
@@ -14,15 +15,11 @@ pub(super) const NAMESPACE: &str = "onepull-system";
 pub(super) const AGENT: &str = "onepull-agent";
 pub(super) const CONTROLLER: &str = "onepull-controller";
 
-/// Namespaces, service accounts and the secret that `file` names.
+/// Namespaces and the secret that `file` names.
 pub(super) fn surroundings(file: &File, registry: &str) -> Value {
     let namespace = |name: &str| {
         json!({"apiVersion": "v1", "kind": "Namespace",
         "metadata": {"name": name}})
-    };
-    let account = |name: &str| {
-        json!({"apiVersion": "v1", "kind": "ServiceAccount",
-        "metadata": {"name": name, "namespace": NAMESPACE}})
     };
     let docker = json!({"auths": {registry: {"username": USER, "password": PASSWORD}}});
     let secrets = file.cache.spec.image_pull_secrets.iter().map(|secret| {
@@ -33,8 +30,7 @@ pub(super) fn surroundings(file: &File, registry: &str) -> Value {
         })
     });
     let first = [namespace(file.namespace()), namespace(NAMESPACE)];
-    let accounts = [account(AGENT), account(CONTROLLER)];
-    list(first.into_iter().chain(accounts).chain(secrets).collect())
+    list(first.into_iter().chain(secrets).collect())
 }
 
 /// A node as its kubelet registers it, and the pod of its agent.
@@ -78,6 +74,19 @@ pub(super) fn agent_pod(node: &str) -> Value {
         "apiVersion": "v1", "kind": "Pod",
         "metadata": {"name": pod_name(node), "namespace": NAMESPACE},
         "spec": {"nodeName": node, "serviceAccountName": AGENT, "containers": containers},
+    })
+}
+
+/// A controller's part of its service, as the controller of EndpointSlices writes it.
+pub(super) fn controllers(identity: &str, ip: Ipv4Addr, port: u16) -> Value {
+    json!({
+        "apiVersion": "discovery.k8s.io/v1", "kind": "EndpointSlice", "addressType": "IPv4",
+        "metadata": {
+            "name": identity, "namespace": NAMESPACE,
+            "labels": {"kubernetes.io/service-name": logins::SERVICE},
+        },
+        "endpoints": [{"addresses": [ip], "conditions": {"ready": true}}],
+        "ports": [{"name": logins::PORT, "port": port, "protocol": "TCP"}],
     })
 }
 

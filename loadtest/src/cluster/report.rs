@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{
     fault::{Fault, Struck},
+    private::{LetIn, Private},
     verdict::Criterion,
 };
 use crate::{
@@ -46,6 +47,9 @@ pub struct ClusterReport {
     /// What went wrong on purpose; absent when nothing did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<Struck>,
+    /// Whom a private registry let in, an entry for each image; none of an open one.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub let_in: Vec<LetIn>,
     /// One entry a node.
     pub nodes: Vec<NodeReport>,
     /// What `kubectl get imagecaches` printed.
@@ -72,6 +76,9 @@ pub struct Setup {
     /// What was to go wrong.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fault: Option<Fault>,
+    /// How seeds came by a login; absent for an open registry.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub private: Option<Private>,
 }
 
 /// One node, when it was over.

@@ -19,6 +19,7 @@ use super::{
     fault::Fault,
     file::{File, Named},
     objects::{self, AGENT},
+    private::{self, Means},
 };
 use crate::{
     fleet::{
@@ -35,6 +36,7 @@ const SETTLED: Duration = Duration::from_secs(60);
 pub(super) struct Stage {
     pub(super) nodes: Vec<Node>,
     pub(super) control: Control,
+    means: Means,
     pub(super) origin: Origin,
     pub(super) lab: Lab,
     pub(super) file: File,
@@ -58,7 +60,8 @@ impl Stage {
         let folder = tempfile::Builder::new().prefix("cluster-").tempdir_in(scratch);
         let folder = folder.map_err(FleetError::setup("make a folder for the cluster"))?;
         let lab = Lab::new().map_err(FleetError::setup("make a network"))?;
-        let origin = Origin::start(&lab, 1, Some(config.registry), scratch).await?;
+        let auth = private::auth(config.private);
+        let origin = Origin::start(&lab, 1, Some(config.registry), auth, scratch).await?;
         let registry = origin.registry.name();
         let file = File::new(&registry)?;
         tracing::info!("making {} images for the registry", file.images().len());
@@ -67,11 +70,12 @@ impl Stage {
         let control = Control::start(&lab, folder.path()).await?;
         let surroundings = objects::surroundings(&file, &registry).to_string();
         control.create("surroundings", &surroundings).await?;
-        control.create("rights", include_str!("rights.yaml")).await?;
+        control.give_rights().await?;
+        let means = Means::prepare(config.private, &registry, folder.path())?;
         tracing::info!("starting {} nodes", config.nodes);
         let nodes = start_nodes(config, &lab, &origin, folder.path()).await?;
         let config = config.clone();
-        let mut stage = Self { nodes, control, origin, lab, file, images, config, folder };
+        let mut stage = Self { nodes, control, means, origin, lab, file, images, config, folder };
         stage.register_nodes().await?;
         stage.start_agents().await?;
         stage.start_controllers(&registry).await?;
@@ -131,8 +135,8 @@ impl Stage {
             let pod = objects::pod_name(&node.name);
             let kubeconfig = self.control.kubeconfig(AGENT, Some(&pod)).await?;
             let bootstrap = first.filter(|_| index > 0);
-            let (program, orders) = (&self.config.agent, Orders::Cluster(&kubeconfig));
-            let agent = Agent::spawn(program, node, bootstrap, self.folder.path(), orders)?;
+            let (program, orders) = (&self.config.agent, self.orders(&pod, &kubeconfig).await?);
+            let agent = Agent::spawn(program, node, bootstrap, self.folder.path(), &orders)?;
             // A stage starts once.
             let _ = node.agent.set(agent);
         }
@@ -145,14 +149,22 @@ impl Stage {
     pub(super) async fn start_agent_again(&self, index: usize) -> Result<(), FleetError> {
         let node = &self.nodes[index];
         let Some(agent) = node.agent.get() else { return Ok(()) };
-        let kubeconfig =
-            self.control.kubeconfig(AGENT, Some(&objects::pod_name(&node.name))).await?;
+        let pod = objects::pod_name(&node.name);
+        let kubeconfig = self.control.kubeconfig(AGENT, Some(&pod)).await?;
+        let orders = self.orders(&pod, &kubeconfig).await?;
         // Anybody but itself.
         let other = self.nodes.iter().find(|other| other.name != node.name);
         let (program, folder) = (&self.config.agent, self.folder.path());
         let bootstrap = other.map(|other| other.host.ip());
-        agent.respawn(program, node, bootstrap, folder, &kubeconfig).await?;
+        agent.respawn(program, node, bootstrap, folder, &orders).await?;
         node.agent_ready(1).await
+    }
+
+    /// What the agent that has this pod is told.
+    async fn orders(&self, pod: &str, kubeconfig: &Path) -> Result<Orders, FleetError> {
+        let mut flags = vec!["--kube".into()];
+        flags.extend(self.means.flags(&self.control, pod).await?);
+        Ok(Orders::Cluster { kubeconfig: kubeconfig.to_owned(), flags })
     }
 
     /// One, and another one to take over where it is to die.

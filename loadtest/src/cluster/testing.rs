@@ -43,6 +43,7 @@ pub(super) fn report() -> ClusterReport {
             nic: LinkRate::new(200_000_000),
             registry: LinkRate::new(200_000_000),
             fault: None,
+            private: None,
         },
         ready_seconds: Some(2.0),
         conditions: "Ready True: 2 nodes".into(),
@@ -51,6 +52,7 @@ pub(super) fn report() -> ClusterReport {
         egress_images: 1.01,
         upstream: Some("1.00x".into()),
         fault: None,
+        let_in: Vec::new(),
         nodes: vec![node(1, &[1], 100, 0), node(2, &[1], 0, 100), node(3, &[], 0, 0)],
         imagecaches: "NAME  IMAGES  NODES  WARM  STATE  UPSTREAM  AGE\n\
                       a     1       2      2     Ready  1.00x     5s\n"

@@ -32,7 +32,8 @@ pub(super) fn judge(report: &ClusterReport) -> Vec<Criterion> {
     let fault = report.setup.fault.map(|fault| struck(report, fault));
     let always =
         [ready(report), selected(report), others(report), egress(report), upstream(report)];
-    always.into_iter().chain(fault).collect()
+    let private = report.setup.private.map(|_| let_in(report));
+    always.into_iter().chain(fault).chain(private).collect()
 }
 
 /// That the fault came in the middle, and was told to people where there is something to be told.
@@ -54,6 +55,20 @@ fn struck(report: &ClusterReport, fault: Fault) -> Criterion {
             !moved,
         ),
     }
+}
+
+/// That only seeds could log in: one for each image, two where one died.
+fn let_in(report: &ClusterReport) -> Criterion {
+    let most = if report.setup.fault == Some(Fault::Seed) { 2 } else { 1 };
+    let each = report.let_in.iter();
+    let met = !report.let_in.is_empty()
+        && each.clone().all(|image| (1..=most).contains(&image.nodes.len()));
+    let found = each.map(|image| format!("{} {}", image.repository, image.nodes.join(" and ")));
+    criterion(
+        &format!("the registry answers logins of {most} node for each image at most"),
+        found.collect::<Vec<_>>().join("; "),
+        met,
+    )
 }
 
 /// What the registry may send, in images.
@@ -140,7 +155,7 @@ fn criterion(what: &str, found: String, met: bool) -> Criterion {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cluster::testing::report;
+    use crate::cluster::{LetIn, Private, testing::report};
 
     fn unmet(change: impl FnOnce(&mut ClusterReport)) -> Vec<String> {
         let mut report = report();
@@ -182,6 +197,23 @@ mod tests {
         assert_eq!((found(1.02), found(1.0)), (vec![], vec![]));
         assert_eq!(found(1.0201), ["1.0201 times"]);
         assert_eq!(found(0.9999), ["0.9999 times"]);
+    }
+
+    #[test]
+    fn a_second_node_with_a_login_counts_unless_the_first_died() {
+        let image = |nodes: &[&str]| {
+            let nodes = nodes.iter().map(ToString::to_string).collect();
+            vec![LetIn { repository: "a".into(), nodes }]
+        };
+        let found = |nodes: &[&str]| {
+            unmet(|report| {
+                report.setup.private = Some(Private::Secret);
+                report.let_in = image(nodes);
+            })
+        };
+        assert_eq!(found(&["node-1"]), [""; 0]);
+        assert_eq!(found(&[]), ["a "]);
+        assert_eq!(found(&["node-1", "node-2"]), ["a node-1 and node-2"]);
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The agent process of a node.
 
 use std::{
+    ffi::OsString,
     fs,
     net::{Ipv4Addr, SocketAddr},
     path::{Path, PathBuf},
@@ -53,12 +54,12 @@ pub(crate) struct Agent {
 }
 
 /// Who tells an agent what to hold.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Orders<'a> {
+#[derive(Clone, Debug)]
+pub(crate) enum Orders {
     /// A file, that lists no image yet.
     File,
-    /// The cluster that this kubeconfig leads to.
-    Cluster(&'a Path),
+    /// The cluster that this kubeconfig leads to, with flags for that.
+    Cluster { kubeconfig: PathBuf, flags: Vec<OsString> },
 }
 
 /// A line of the agent's log about bytes received from a peer.
@@ -80,7 +81,7 @@ impl Agent {
         node: &Node,
         bootstrap: Option<Ipv4Addr>,
         folder: &Path,
-        orders: Orders<'_>,
+        orders: &Orders,
     ) -> Result<Self, FleetError> {
         let (command, desired) = command(program, node, bootstrap, folder, orders)?;
         let log = folder.join(format!("{}.log", node.name));
@@ -96,9 +97,8 @@ impl Agent {
         node: &Node,
         bootstrap: Option<Ipv4Addr>,
         folder: &Path,
-        kubeconfig: &Path,
+        orders: &Orders,
     ) -> Result<(), FleetError> {
-        let orders = Orders::Cluster(kubeconfig);
         let (command, _) = command(program, node, bootstrap, folder, orders)?;
         *self.process.lock().await = spawn(command, &self.log, &node.name)?;
         Ok(())
@@ -201,7 +201,7 @@ fn command(
     node: &Node,
     bootstrap: Option<Ipv4Addr>,
     folder: &Path,
-    orders: Orders<'_>,
+    orders: &Orders,
 ) -> Result<(Command, Option<PathBuf>), FleetError> {
     let ip = node.host.ip();
     let admin = SocketAddr::from((ip, ADMIN));
@@ -231,7 +231,7 @@ fn spawn(command: Command, log: &Path, node: &str) -> Result<Process, FleetError
 /// Says who is to be obeyed; returns the file, where it is one.
 fn obey(
     command: &mut Command,
-    orders: Orders<'_>,
+    orders: &Orders,
     folder: &Path,
     node: &str,
 ) -> Result<Option<PathBuf>, FleetError> {
@@ -241,8 +241,8 @@ fn obey(
             command.arg("--desired").arg(&desired);
             Ok(Some(desired))
         }
-        Orders::Cluster(kubeconfig) => {
-            command.arg("--kube").env("KUBECONFIG", kubeconfig);
+        Orders::Cluster { kubeconfig, flags } => {
+            command.args(flags).env("KUBECONFIG", kubeconfig);
             Ok(None)
         }
     }

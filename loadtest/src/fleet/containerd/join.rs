@@ -19,7 +19,7 @@ impl ContainerdFleet {
             let node = &self.nodes[*index];
             let bootstrap = self.somebody_running();
             let (program, folder) = (&self.config.agent, self.folder.path());
-            let agent = Agent::spawn(program, node, bootstrap, folder, Orders::File)?;
+            let agent = Agent::spawn(program, node, bootstrap, folder, &Orders::File)?;
             // A node that has joined before keeps the agent that it has.
             let _ = node.agent.set(agent);
         }

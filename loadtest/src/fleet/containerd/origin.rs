@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeMap, fs, net::IpAddr, path::Path};
 
-use onepull_testbed::{Host, Lab, Registry, Shape, registry};
+use onepull_testbed::{
+    Host, Lab, Registry, Shape,
+    registry::{self, Auth},
+};
 
 use super::{FleetError, access};
 use crate::{image::Image, origin::REPOSITORY, units::LinkRate};
@@ -21,6 +24,7 @@ impl Origin {
         lab: &Lab,
         number: u32,
         uplink: Option<LinkRate>,
+        auth: Auth,
         scratch: &Path,
     ) -> Result<Self, FleetError> {
         let shape = Shape { up: uplink.map(LinkRate::bits_per_second), down: None };
@@ -29,6 +33,7 @@ impl Origin {
         let options = registry::Options {
             host: Some(&host),
             storage: Some(scratch.join("registry")),
+            auth,
             ..Default::default()
         };
         let registry = Registry::start(options).await;

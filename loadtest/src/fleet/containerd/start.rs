@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use futures::future::try_join_all;
-use onepull_testbed::{Lab, Requirement, Shape, Version, containerd::SmallDisk, missing};
+use onepull_testbed::{
+    Lab, Requirement, Shape, Version, containerd::SmallDisk, missing, registry::Auth,
+};
 
 use super::{ContainerdConfig, FleetError, node::Node, origin::Origin};
 use crate::{arm::Arm, image::Image, origin::TAG};
@@ -41,7 +43,7 @@ pub(super) async fn start_origins(
     let count = if config.arm == Arm::Ideal { config.nodes } else { 1 };
     let mut origins = Vec::new();
     for number in 1..=count {
-        origins.push(Origin::start(lab, number, config.registry, scratch).await?);
+        origins.push(Origin::start(lab, number, config.registry, Auth::Open, scratch).await?);
         if number == 1 {
             // They share a storage folder, which outlives them: one push is enough for all.
             origins[0].push(image, TAG).await?;
