@@ -10,7 +10,7 @@ export PROTOC := $(or $(shell command -v protoc),$(PROTOC_COPY))
 
 .PHONY: help
 help: ## List the tasks.
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  %-12s %s\n", $$1, $$2 }'
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{ printf "  %-13s %s\n", $$1, $$2 }'
 
 $(PROTOC_COPY):
 	@mkdir -p $(CURDIR)/target
@@ -64,3 +64,9 @@ bench: protoc ## Measure one hop beside nginx, and the cost of a miss (root for 
 	cargo build --release --locked --workspace
 	target/release/onepull-loadtest hop --out target/bench/hop
 	target/release/onepull-loadtest overhead --pairs 30 --out target/bench/overhead
+
+.PHONY: bench-control
+bench-control: protoc ## Measure the controller on 1,000 simulated nodes with 20 images each, then on 5,000.
+	cargo build --release --locked --package onepull-controller --package onepull-loadtest
+	target/release/onepull-loadtest control-plane --nodes 1000 --images 20 --rest-seconds 330 --out target/bench/control-1000
+	target/release/onepull-loadtest control-plane --nodes 5000 --images 20 --rest-seconds 330 --out target/bench/control-5000

@@ -9,10 +9,10 @@ use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::Subscribe
 
 use crate::{
     cli::{
-        Cli, Command, HopArgs, KubeArgs, MemoryArgs, OutputArg, OverheadArgs, RunArgs, SimArgs,
-        UsageError,
+        Cli, Command, ControlPlaneArgs, HopArgs, KubeArgs, MemoryArgs, OutputArg, OverheadArgs,
+        RunArgs, SimArgs, UsageError,
     },
-    cluster, hop, memory, overhead,
+    cluster, control_plane, hop, memory, overhead,
     report::{html, table},
     run::run,
     sim,
@@ -46,6 +46,7 @@ async fn carry_out(cli: Cli, transfers: &Transfers) -> anyhow::Result<ExitCode> 
         Command::Hop(args) => hop_command(&args).await?,
         Command::Memory(args) => Box::pin(memory_command(&args)).await?,
         Command::Kube(args) => return Box::pin(kube_command(&args)).await,
+        Command::ControlPlane(args) => return Box::pin(control_plane_command(&args)).await,
         Command::Sim(args) => sim_command(&args)?,
         Command::Node(args) => hop::node::serve(args.ip, &args.store, args.bootstrap).await?,
         Command::Client { url } => print(&hop::client::fetch(&url)?)?,
@@ -109,6 +110,17 @@ async fn kube_command(args: &KubeArgs) -> anyhow::Result<ExitCode> {
         OutputArg::Table => print!("\n{}", cluster::render(&report)),
     }
     Ok(if report.succeeded() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+async fn control_plane_command(args: &ControlPlaneArgs) -> anyhow::Result<ExitCode> {
+    let config = args.build()?;
+    let measured = control_plane::measure(&config, command_line(), now()).await?;
+    let json = write_json(&config.out.join("control-plane.json"), &measured)?;
+    match args.output {
+        OutputArg::Json => println!("{json}"),
+        OutputArg::Table => print!("\n{}", control_plane::render(&measured)),
+    }
+    Ok(if measured.misses().is_empty() { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 fn sim_command(args: &SimArgs) -> anyhow::Result<()> {

@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use onepull_testbed::Version;
 use thiserror::Error;
 
+mod control_plane;
 mod hop;
 mod kube;
 mod memory;
@@ -17,6 +18,7 @@ mod run;
 mod sim;
 mod trials;
 
+pub use control_plane::ControlPlaneArgs;
 pub use hop::HopArgs;
 pub use kube::KubeArgs;
 pub use memory::MemoryArgs;
@@ -47,6 +49,8 @@ pub enum Command {
     Memory(MemoryArgs),
     /// Roll images out in a cluster with a real API server, as an ImageCache says; needs root.
     Kube(KubeArgs),
+    /// Measure the controller in a large cluster: plans, memory, writes, time until all nodes are warm.
+    ControlPlane(ControlPlaneArgs),
     /// Simulate many nodes on virtual time, with the real coordinator.
     Sim(SimArgs),
     /// A node over a folder, until standard input ends.

@@ -20,7 +20,7 @@ use crate::{
     units::ByteSize,
 };
 
-mod child;
+pub(crate) mod child;
 pub mod client;
 pub mod hash;
 mod nginx;

@@ -7,6 +7,7 @@ pub mod app;
 pub mod arm;
 pub mod cli;
 pub mod cluster;
+pub mod control_plane;
 pub mod faults;
 pub mod fleet;
 pub mod hop;

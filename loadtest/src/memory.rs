@@ -27,7 +27,7 @@ use crate::{
 };
 
 mod reader;
-mod status;
+pub(crate) mod status;
 mod table;
 
 use reader::Pace;

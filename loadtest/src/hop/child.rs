@@ -121,7 +121,7 @@ pub(super) async fn hash(bytes: u64) -> Result<Hashed, ChildError> {
 }
 
 /// The CPU time that processes have used so far, all their threads, user and system.
-pub(super) fn cpu_seconds(pids: &[u32]) -> Result<f64, ChildError> {
+pub(crate) fn cpu_seconds(pids: &[u32]) -> Result<f64, ChildError> {
     let each = pids.iter().map(|pid| {
         let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok();
         stat.as_deref().and_then(parse_cpu).ok_or(ChildError::Gone(*pid))

@@ -2,7 +2,16 @@
 
 /// Resident memory in bytes; `None` for a process that has ended, which has no such line.
 pub(super) fn resident(status: &str) -> Option<u64> {
-    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"))?;
+    kibibytes(status, "VmRSS:")
+}
+
+/// The most resident memory that it has had, in bytes.
+pub(crate) fn peak(status: &str) -> Option<u64> {
+    kibibytes(status, "VmHWM:")
+}
+
+fn kibibytes(status: &str, name: &str) -> Option<u64> {
+    let line = status.lines().find_map(|line| line.strip_prefix(name))?;
     let kib: u64 = line.trim().strip_suffix("kB")?.trim_end().parse().ok()?;
     kib.checked_mul(1024)
 }
@@ -16,6 +25,7 @@ mod tests {
         let status =
             "Name:\tVmRSS: 7 kB\nVmHWM:\t   30000 kB\nVmRSS:\t   25276 kB\nRssAnon:\t 4 kB\n";
         assert_eq!(resident(status), Some(25276 * 1024));
+        assert_eq!(peak(status), Some(30000 * 1024));
     }
 
     #[test]

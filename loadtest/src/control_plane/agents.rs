@@ -1,0 +1,171 @@
+//! The agents of all nodes: a task each, over one watch.
+//!
+//! They write what a real agent writes and when: all images accepted in one write, then of the one that is
+//! being brought in that it was begun, each quarter, and its end with the next one's beginning; what
+//! happens within a second, or while a write is under way, is written together. Real agents watch one
+//! object each; 5,000 watches would measure this machine's sockets.
+
+use std::{
+    collections::HashMap,
+    pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use futures::StreamExt;
+use kube::{
+    Api, Client, ResourceExt,
+    api::{ApiResource, Patch, PatchParams},
+    core::{NotUsed, Object},
+    runtime::{WatchStreamExt, watcher, watcher::Event},
+};
+use onepull_api::{NodeImageCache, NodeImageCacheSpec};
+use serde_json::json;
+use tokio::{
+    select,
+    sync::{Semaphore, watch},
+    task::JoinSet,
+    time::{Instant, sleep, sleep_until},
+};
+use tracing::warn;
+
+mod model;
+
+use model::Model;
+
+/// Writes under way at once. More would only wait in the API server, which has as few cores as this.
+const AT_ONCE: usize = 32;
+
+/// What happens within this time is written together, as by real agents.
+const TOGETHER: Duration = Duration::from_secs(1);
+
+/// Before a write that failed is made again.
+const AGAIN: Duration = Duration::from_secs(5);
+
+/// A NodeImageCache as agents read it. Their own status comes back with each write and would be most of the
+/// work.
+type Told = Object<NodeImageCacheSpec, NotUsed>;
+
+/// What one agent is told: the generation and the spec.
+type Order = Arc<(Option<i64>, NodeImageCacheSpec)>;
+
+/// All agents, until they are dropped.
+pub(super) struct Agents {
+    shared: Arc<Shared>,
+    _running: JoinSet<()>,
+}
+
+struct Shared {
+    api: Api<NodeImageCache>,
+    image_time: Duration,
+    turns: Semaphore,
+    joined: AtomicUsize,
+    written: AtomicU64,
+    most: AtomicU64,
+}
+
+// === impl Agents ===
+
+impl Agents {
+    pub(super) fn start(client: &Client, nodes: u32, image_time: Duration) -> Self {
+        let shared = Arc::new(Shared {
+            api: Api::all(client.clone()),
+            image_time,
+            turns: Semaphore::new(AT_ONCE),
+            joined: AtomicUsize::new(0),
+            written: AtomicU64::new(0),
+            most: AtomicU64::new(0),
+        });
+        let mut running = JoinSet::new();
+        running.spawn(dispatch(client.clone(), Arc::clone(&shared), nodes as usize));
+        Self { shared, _running: running }
+    }
+
+    /// How many have reported.
+    pub(super) fn joined(&self) -> usize {
+        self.shared.joined.load(Ordering::Relaxed)
+    }
+
+    /// Writes of all agents so far.
+    pub(super) fn written(&self) -> u64 {
+        self.shared.written.load(Ordering::Relaxed)
+    }
+
+    /// Writes of the agent that wrote most, without its first, for each image.
+    #[allow(clippy::cast_precision_loss, reason = "a figure for people")]
+    pub(super) fn most_written_per_image(&self, images: u32) -> f64 {
+        self.shared.most.load(Ordering::Relaxed).saturating_sub(1) as f64 / f64::from(images.max(1))
+    }
+}
+
+/// Tells every agent what its node is to hold; the first word makes the agent.
+async fn dispatch(client: Client, shared: Arc<Shared>, nodes: usize) {
+    let resource = ApiResource::erase::<NodeImageCache>(&());
+    let api: Api<Told> = Api::all_with(client, &resource);
+    let mut events = pin!(watcher(api, watcher::Config::default()).default_backoff());
+    let mut orders: HashMap<String, watch::Sender<Order>> = HashMap::with_capacity(nodes);
+    let mut agents = JoinSet::new();
+    while let Some(event) = events.next().await {
+        match event {
+            Ok(Event::Apply(object) | Event::InitApply(object)) => {
+                let name = object.name_any();
+                let order = Arc::new((object.metadata.generation, object.spec));
+                match orders.get(&name) {
+                    Some(known) => {
+                        known.send_if_modified(|old| {
+                            let is_new = old.0 != order.0;
+                            *old = order;
+                            is_new
+                        });
+                    }
+                    None => {
+                        let (sender, receiver) = watch::channel(order);
+                        orders.insert(name.clone(), sender);
+                        agents.spawn(agent(name, receiver, Arc::clone(&shared)));
+                    }
+                }
+            }
+            Ok(_) => {}
+            Err(error) => warn!(%error, "agents cannot watch; trying again"),
+        }
+    }
+}
+
+async fn agent(name: String, mut orders: watch::Receiver<Order>, shared: Arc<Shared>) {
+    let mut model = Model::new(shared.image_time);
+    let (mut last, mut writes) = (None, 0u64);
+    loop {
+        let order = Arc::clone(&orders.borrow_and_update());
+        let status = model.report(&order.1, order.0, Instant::now());
+        if last.as_ref() == Some(&status) {
+            let next = model.next();
+            select! {
+                changed = orders.changed() => if changed.is_err() { return },
+                () = async { match next { Some(next) => sleep_until(next).await, None => std::future::pending().await } } => {}
+            }
+            continue;
+        }
+        let patch = Patch::Apply(json!({
+            "apiVersion": "onepull.dev/v1alpha1", "kind": "NodeImageCache",
+            "metadata": {"name": name}, "status": status,
+        }));
+        let Ok(turn) = shared.turns.acquire().await else { return };
+        let owned = PatchParams::apply("onepull-agent").force();
+        let written = shared.api.patch_status(&name, &owned, &patch).await;
+        drop(turn);
+        if let Err(error) = written {
+            warn!(%error, node = name, "a status is not written; trying again");
+            sleep(AGAIN).await;
+            continue;
+        }
+        shared.joined.fetch_add(usize::from(writes == 0), Ordering::Relaxed);
+        writes += 1;
+        shared.written.fetch_add(1, Ordering::Relaxed);
+        shared.most.fetch_max(writes, Ordering::Relaxed);
+        last = Some(status);
+        sleep(TOGETHER).await;
+    }
+}
