@@ -1,10 +1,13 @@
 //! Who is the seed, and who could be.
 
-use std::cmp::Reverse;
+use std::{cmp::Reverse, collections::HashMap};
 
 use crate::planner::{
-    Board, NodeName, Parting, Reason, Source, board::Standing, history::SeedRecord,
-    release::has_turn, standing::has_it,
+    Board, NodeName, Parting, Reason, Source,
+    board::{Stage, Standing},
+    history::SeedRecord,
+    release::has_turn,
+    standing::has_it,
 };
 
 /// The node that was told to pull from the registry. If two were, by a controller that died between
@@ -23,7 +26,8 @@ pub(super) fn current(board: &Board<'_>, group: usize) -> Option<usize> {
 }
 
 /// The best of them: who failed least often; who has most of it already, so that little is sent twice;
-/// else the ready node with the most free disk.
+/// who is the seed of fewest images, as a node brings in one after the other, and all others would wait for
+/// each; else the ready node with the most free disk.
 pub(super) fn best(
     board: &Board<'_>,
     group: usize,
@@ -31,17 +35,30 @@ pub(super) fn best(
     record: &SeedRecord,
 ) -> Option<usize> {
     let seed = board.groups[group].seed;
+    let duties = duties(board, group);
     let rank = |index: &&usize| {
         let node = board.node_of(**index);
         let fails = matches!(board.items[**index].standing, Standing::Failing(_));
         let free = node.disk.map_or(0, |disk| disk.free);
         let trust = (record.failures_of(&node.name), fails, !node.schedulable);
-        (trust, Reverse(bytes(board, **index)), Reverse(free), **index)
+        let duties = duties.get(&board.items[**index].node).copied().unwrap_or(0);
+        (trust, Reverse(bytes(board, **index)), duties, Reverse(free), **index)
     };
     let candidates = among.iter().filter(|item| Some(**item) == seed || could_be(board, **item));
     // A seed that holds the image and is out of reach is none.
     let lacks_it = |item: &&usize| board.items[**item].standing != Standing::Warm;
     candidates.filter(lacks_it).min_by_key(rank).copied()
+}
+
+/// By node: of how many other images, chosen by now, it is the seed and nobody has them yet.
+fn duties(board: &Board<'_>, group: usize) -> HashMap<usize, usize> {
+    let mut duties = HashMap::new();
+    for (index, other) in board.groups.iter().enumerate() {
+        if let Some(seed) = other.seed.filter(|_| index != group && other.stage != Stage::Held) {
+            *duties.entry(board.items[seed].node).or_default() += 1;
+        }
+    }
+    duties
 }
 
 fn could_be(board: &Board<'_>, index: usize) -> bool {
