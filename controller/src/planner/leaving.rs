@@ -40,6 +40,9 @@ pub(super) struct Leaving<'b, 'a> {
     /// each that is wanted there.
     repositories: HashMap<&'a str, usize>,
     repository_of: Vec<usize>,
+    /// Numbers of names, and that of each line's, for the same reason.
+    names: HashMap<&'a ImageRef, usize>,
+    name_of: Vec<usize>,
 }
 
 /// Counts for each line the nodes that are waited for and lack it.
@@ -59,11 +62,15 @@ impl<'b, 'a> Leaving<'b, 'a> {
     pub(super) fn new(board: &'b Board<'a>) -> Self {
         let mut repositories = HashMap::new();
         let mut repository_of = Vec::with_capacity(board.lines.len());
+        let (mut names, mut name_of) = (HashMap::new(), Vec::with_capacity(board.lines.len()));
         for line in &board.lines {
             let next = repositories.len();
             repository_of.push(*repositories.entry(line.name.repository()).or_insert(next));
+            let next = names.len();
+            name_of.push(*names.entry(line.name).or_insert(next));
         }
-        Self { board, caches: board.caches_by_id(), repositories, repository_of }
+        let caches = board.caches_by_id();
+        Self { board, caches, repositories, repository_of, names, name_of }
     }
 
     pub(super) fn fate(&self, stray: &Stray<'_>) -> Fate {
@@ -124,16 +131,20 @@ impl<'b, 'a> Leaving<'b, 'a> {
             if self.board.items[item].standing == Standing::Warm)
     }
 
+    /// The numbers of the names that the node's images have, without those of its item `own`.
+    pub(super) fn taken(&self, node: usize, own: Option<usize>) -> Vec<usize> {
+        let items = self.board.items_of[node].clone().filter(|item| Some(*item) != own);
+        let items = items.filter(|item| self.board.items[*item].is_placed());
+        let lines = items.flat_map(|item| self.board.items[item].lines.iter());
+        lines.map(|line| self.name_of[line]).collect()
+    }
+
     /// The names that a hold keeps: those that no other image on the node has taken. One that has lost
     /// all is known by its digest.
-    pub(super) fn names(&self, node: usize, hold: &Hold, own: Option<usize>) -> Vec<ImageRef> {
-        let items = self.board.items_of[node].clone().filter(|item| Some(*item) != own);
-        let taken: Vec<&ImageRef> = items
-            .filter(|item| self.board.items[*item].is_placed())
-            .flat_map(|item| self.board.items[item].lines.iter())
-            .map(|line| self.board.lines[line].name)
-            .collect();
-        let left: Vec<_> = hold.refs.iter().filter(|name| !taken.contains(name)).cloned().collect();
+    pub(super) fn names(&self, hold: &Hold, taken: &[usize]) -> Vec<ImageRef> {
+        let is_left =
+            |name: &&ImageRef| self.names.get(*name).is_none_or(|number| !taken.contains(number));
+        let left: Vec<_> = hold.refs.iter().filter(is_left).cloned().collect();
         match hold.refs.first() {
             Some(first) if left.is_empty() => vec![first.at(&hold.digest)],
             _ => left,

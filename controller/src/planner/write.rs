@@ -74,7 +74,8 @@ impl<'b, 'a> Writer<'b, 'a> {
         if let Some(told) = item.told.filter(|told| has_it(item) && !all_want_it(told)) {
             let staying = leaving.staying(item.node, told, &mut self.board.caches_of(index));
             if !staying.is_empty() {
-                refs = with(&refs, leaving.names(item.node, told, Some(index)));
+                let taken = leaving.taken(item.node, Some(index));
+                refs = with(&refs, leaving.names(told, &taken));
                 caches = with(&caches, staying);
             }
         }
@@ -139,9 +140,11 @@ fn part(
     plan: &mut NodePlan,
 ) {
     plan.removals.extend(leaving.pending(node).cloned());
+    let mut taken = None;
     while let Some(stray) = strays.next_if(|stray| stray.node == node) {
         let (hold, digest) = (stray.hold, stray.hold.digest.clone());
-        let refs = leaving.names(node, hold, None);
+        let taken = taken.get_or_insert_with(|| leaving.taken(node, None));
+        let refs = leaving.names(hold, taken);
         match leaving.fate(stray) {
             Fate::Forgotten => {}
             Fate::Stays(caches) => {
