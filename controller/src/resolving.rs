@@ -1,7 +1,7 @@
 //! What the images of caches stand for: asked once for each rollout, and again after a failure.
 //!
 //! The answer of a rollout stands in the cache's status, as a digest. A controller that takes over asks
-//! for that digest, so that a tag that moved meanwhile does not make two images of one. [`book`] is what
+//! for that digest, so that a tag that moved meanwhile does not make two images of one. `book` is what
 //! is known and what is to be asked, without asking it.
 
 use std::{

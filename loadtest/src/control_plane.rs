@@ -1,7 +1,7 @@
 //! What a controller costs in a large cluster: time to plan, memory, writes, and how soon all nodes are warm.
 //!
 //! API server, etcd, registry and controller are real processes; nodes are objects as large as real ones,
-//! and their agents tasks that report as real agents do ([`agents`]). The order of things: the cluster is
+//! and their agents tasks that report as real agents do. The order of things: the cluster is
 //! made; the controller starts and gives every node its object; then the caches are made, and the clock runs
 //! until all are Ready; then the cluster rests; then another controller takes over, which has to list
 //! everything as it is at its largest.
