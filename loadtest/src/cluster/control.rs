@@ -134,6 +134,8 @@ impl Control {
         let mut command = self.host.command(program);
         command.args(["serve", "--namespace", NAMESPACE, "--identity", &identity]);
         command.args(["--plain-http", registry, "--log-format", "json"]);
+        // All nodes of a lab are on one disk, that of this machine, whatever else is on it.
+        command.args(["--disk-reserve", "0", "--disk-budget", "100"]);
         for (flag, port) in [("--logins", logins), ("--admin-listen", admin)] {
             command.arg(flag).arg(format!("{}:{port}", self.host.ip()));
         }

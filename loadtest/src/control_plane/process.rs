@@ -28,13 +28,14 @@ impl Controller {
         cluster: &Cluster,
         identity: &str,
     ) -> Result<Self> {
-        let [admin] = free_addresses()?;
+        let [admin, logins] = free_addresses()?;
         let log = config.out.join(format!("controller-{identity}.log"));
         // That of an earlier run; mostly there is none.
         let _ = fs::remove_file(&log);
         let mut command = Command::new(&config.controller);
         command.args(["serve", "--namespace", NAMESPACE, "--identity", identity]);
         command.args(["--admin-listen", &admin.to_string()]);
+        command.args(["--logins", &logins.to_string()]);
         command.args(["--plain-http", &cluster.registry.name()]);
         command.env("KUBECONFIG", cluster.server.kubeconfig());
         let mut process = Process::spawn(command, log)?;
