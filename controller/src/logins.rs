@@ -1,8 +1,8 @@
 //! Hands the logins of a pull to the node that is told to make it, and to nobody else.
 //!
 //! Every controller answers, whether it leads or not: what it needs stands in objects. The API server
-//! says whose token it is ([`asker`]), the node's NodeImageCache whether that node pulls the image from its
-//! registry now, and for whom ([`grant`]); the secrets that those caches name are read at that moment and
+//! says whose token it is, the node's NodeImageCache whether that node pulls the image from its
+//! registry now, and for whom; the secrets that those caches name are read at that moment and
 //! kept nowhere. The protocol is in [`onepull_api::logins`].
 
 use std::{io, net::SocketAddr, sync::Arc};

@@ -264,3 +264,25 @@ fn a_kube_fledged_file_warms_the_nodes_that_it_selects_and_no_other_by_one_pull_
     let applied = std::fs::read_to_string(out.path().join("imagecache.yaml")).unwrap();
     assert!(applied.starts_with("apiVersion: onepull.dev/v1alpha1\nkind: ImageCache\n"));
 }
+
+#[test]
+fn a_private_registry_is_asked_with_a_login_by_seeds_alone() {
+    if skips_kubernetes("a_private_registry_is_asked_with_a_login_by_seeds_alone") {
+        return;
+    }
+    for private in ["secret", "plugin"] {
+        let out = tempfile::tempdir().unwrap();
+        let flags = format!("kube --nodes 4 --image-size 4MiB --nic 1Gbit --private {private}");
+        let output = loadtest(&flags, out.path());
+        let said = String::from_utf8_lossy(&output.stderr);
+        let table = String::from_utf8_lossy(&output.stdout);
+        assert!(output.status.success(), "{private}: {said}\n{table}");
+        let report: ClusterReport = read(out.path().join("kube.json"));
+        assert_eq!(report.let_in.len(), 3);
+        for image in &report.let_in {
+            let [seed] = image.nodes.as_slice() else { panic!("{image:?}") };
+            let node = report.nodes.iter().find(|node| node.name == *seed).unwrap();
+            assert!(node.seeds > 0 && node.bytes_from_upstream > 0, "{node:?}");
+        }
+    }
+}
