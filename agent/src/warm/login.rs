@@ -38,9 +38,13 @@ fn may_be_refused(obstacle: &Obstacle) -> bool {
     matches!(obstacle.reason(), NodeReason::CredentialRefused | NodeReason::ImageNotFound)
 }
 
+/// A refusal, where there may be a login that nobody could be asked for.
 fn with_problem(obstacle: Obstacle, problem: Option<String>) -> Obstacle {
+    let is_refused = obstacle.reason() == NodeReason::CredentialRefused;
     match (obstacle, problem) {
-        (Obstacle::Runtime(refused), Some(problem)) => Obstacle::NoLogin { refused, problem },
+        (Obstacle::Runtime(refused), Some(problem)) if is_refused => {
+            Obstacle::NoLogin { refused, problem }
+        }
         (obstacle, _) => obstacle,
     }
 }
@@ -98,9 +102,15 @@ mod tests {
         assert_eq!(error.reason(), NodeReason::RegistryUnreachable);
         runtime.fail_pull(REFUSED);
         let error = pulls(&runtime, &Users(&[], Some("no controller"))).await.unwrap_err();
-        assert_eq!(error.reason(), NodeReason::CredentialRefused);
+        assert_eq!(error.reason(), NodeReason::CredentialMissing);
         let said = error.to_string();
         assert!(said.contains("401") && said.contains("no controller"), "{said}");
-        assert_eq!(users(&runtime), ["a", "nobody"]);
+        runtime.fail_pull("not found");
+        let error = pulls(&runtime, &Users(&[], Some("no controller"))).await.unwrap_err();
+        assert_eq!(error.reason(), NodeReason::ImageNotFound);
+        runtime.fail_pull(REFUSED);
+        let error = pulls(&runtime, &Users(&["a"], None)).await.unwrap_err();
+        assert_eq!(error.reason(), NodeReason::CredentialRefused);
+        assert_eq!(users(&runtime), ["a", "nobody", "nobody", "a"]);
     }
 }

@@ -46,7 +46,8 @@ impl Obstacle {
     pub(crate) fn reason(&self) -> NodeReason {
         match self {
             Self::NeedsUpstream(_) => NodeReason::NoPeerHasIt,
-            Self::Runtime(error) | Self::NoLogin { refused: error, .. } => of_runtime(error),
+            Self::NoLogin { .. } => NodeReason::CredentialMissing,
+            Self::Runtime(error) => of_runtime(error),
             Self::Sink(SinkError::Mismatch(_)) | Self::Peers(WarmError::Mismatch(_)) => {
                 NodeReason::ContentMismatch
             }
