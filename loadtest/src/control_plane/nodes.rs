@@ -112,8 +112,7 @@ fn node(number: u32) -> Value {
 
 fn status(name: &str, number: u32) -> Value {
     let image = |image: usize| {
-        let repository =
-            format!("602401143452.dkr.ecr.eu-central-1.amazonaws.com/team-{image}/service-{image}");
+        let repository = format!("registry.example.com/team-{image}/svc-{image}");
         json!({
             "names": [
                 format!("{repository}@sha256:{image:032x}{number:032x}"),
