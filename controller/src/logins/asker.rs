@@ -1,7 +1,5 @@
 //! Who asks: the API server reads the token, and its words decide.
 
-use std::collections::BTreeMap;
-
 use k8s_openapi::api::authentication::v1::{TokenReview, TokenReviewSpec, TokenReviewStatus};
 use kube::{
     Api, Client,
@@ -56,7 +54,7 @@ fn node(status: TokenReviewStatus, agent: &str) -> Result<String, Refusal> {
     if name != agent {
         return Err(Refusal::NotAnAgent(name));
     }
-    let extra: BTreeMap<_, _> = user.extra.unwrap_or_default().into_iter().collect();
+    let extra = user.extra.unwrap_or_default();
     match extra.get(NODE).map(Vec::as_slice) {
         Some([node]) if !node.is_empty() => Ok(node.clone()),
         _ => Err(Refusal::NoNode),
@@ -65,6 +63,8 @@ fn node(status: TokenReviewStatus, agent: &str) -> Result<String, Refusal> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
     use k8s_openapi::api::authentication::v1::UserInfo;
 
     use super::*;

@@ -4,7 +4,7 @@ use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
 
-use super::{OutputArg, UsageError, within};
+use super::{OutputArg, UsageError, beside_this_program, within};
 use crate::control_plane::ControlPlaneConfig;
 
 const EXAMPLES: &str = "\
@@ -71,10 +71,7 @@ impl ControlPlaneArgs {
         within("rest-seconds", self.rest_seconds, MOST_SECONDS)?;
         within("limit-seconds", self.limit_seconds, MOST_SECONDS)?;
         let seconds = |seconds: u32| Duration::from_secs(seconds.into());
-        let beside = || {
-            let program = std::env::current_exe().unwrap_or_default();
-            program.with_file_name("onepull-controller")
-        };
+        let beside = || beside_this_program("onepull-controller");
         Ok(ControlPlaneConfig {
             nodes: self.nodes,
             images: self.images,
