@@ -163,6 +163,16 @@ pub(crate) struct Flags {
     )]
     pub(crate) plugin_programs: Option<PathBuf>,
 
+    /// A registry to be asked by plain HTTP, HOST[:PORT], where this node asks in the controller's place:
+    /// for an image whose login only its plugins know. May repeat.
+    #[arg(long, env = "ONEPULL_PLAIN_HTTP", value_delimiter = ',', value_name = "HOST[:PORT]")]
+    pub(crate) plain_http: Vec<String>,
+
+    /// Certificates, in PEM, of authorities that registries' certificates may be signed by, beside those
+    /// of the system; for the same questions.
+    #[arg(long, env = "ONEPULL_REGISTRY_CA", value_name = "FILE")]
+    pub(crate) registry_ca: Option<PathBuf>,
+
     /// Where /metrics, /status, /livez and /readyz are served, read-only.
     #[arg(long, env = "ONEPULL_ADMIN_LISTEN", value_name = "ADDR", default_value = "[::]:29903")]
     pub(crate) admin_listen: SocketAddr,

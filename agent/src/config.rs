@@ -1,11 +1,13 @@
 //! What the agent does, once the command line is understood and found to make sense.
 
 use std::{
+    fs,
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
     path::PathBuf,
 };
 
 use onepull_mirror::Deadlines;
+use onepull_resolve::Options;
 use thiserror::Error;
 
 use crate::{
@@ -72,6 +74,14 @@ pub enum ConfigError {
         .0.display()
     )]
     TwoSayWhatToHold(PathBuf),
+    /// The authorities of registries cannot be read.
+    #[error("cannot read --registry-ca {}: {said}", .path.display())]
+    RegistryCa {
+        /// The file.
+        path: PathBuf,
+        /// What the file system said.
+        said: String,
+    },
     /// Peers would be served beyond this host without authentication.
     #[error(
         "{flag} {address} is no loopback address, and nothing authenticates peers: say \
@@ -122,6 +132,7 @@ impl Config {
                 namespace: flags.namespace,
                 controller_token: flags.controller_token,
                 plugins: plugins(flags.plugin_config, flags.plugin_programs),
+                registries: registries(flags.plain_http, flags.registry_ca)?,
             },
             admin_listen: flags.admin_listen,
             data_dir: flags.data_dir,
@@ -162,6 +173,15 @@ fn desired_from(kube: bool, file: Option<PathBuf>) -> Result<Option<DesiredFrom>
 /// clap lets nobody give one without the other.
 fn plugins(config: Option<PathBuf>, programs: Option<PathBuf>) -> Option<PluginFiles> {
     Some(PluginFiles { config: config?, programs: programs? })
+}
+
+fn registries(plain_http: Vec<String>, ca: Option<PathBuf>) -> Result<Options, ConfigError> {
+    let read = |path: PathBuf| {
+        let read = fs::read(&path);
+        read.map_err(|error| ConfigError::RegistryCa { path, said: error.to_string() })
+    };
+    let ca_pem = ca.map(read).transpose()?.unwrap_or_default();
+    Ok(Options { plain_http: plain_http.into_iter().collect(), ca_pem, ..Options::default() })
 }
 
 /// Where a listener for peers belongs: beyond this host only when that was asked for in so many

@@ -17,9 +17,11 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
     desired::{Desired, DesiredState},
+    logins::Lookup,
     warm::Warmer,
 };
 
+mod answering;
 mod client;
 mod complaint;
 mod disk;
@@ -31,6 +33,7 @@ mod reporter;
 mod told;
 mod trouble;
 
+use answering::{Answering, Answers};
 use complaint::Complaint;
 use follow::Follower;
 use memory::Memory;
@@ -90,15 +93,22 @@ impl Kube {
         Arc::clone(&self.link)
     }
 
-    /// Writes what `warmer` shows into the object's status as long as `running` says.
+    /// Writes what `warmer` shows into the object's status, and what `lookup` answers to the controller, as
+    /// long as `running` says.
     pub(crate) fn report(
         &self,
         warmer: Warmer,
+        lookup: Option<Lookup>,
         surroundings: Surroundings,
         tasks: &TaskTracker,
         running: CancellationToken,
     ) {
+        let answers = match lookup {
+            Some(lookup) => self.answer(lookup, tasks, running.clone()),
+            None => watch::Sender::default().subscribe(),
+        };
         let reporter = Reporter {
+            answers,
             node: self.node.clone(),
             told: self.told.clone(),
             link: Arc::clone(&self.link),
@@ -108,6 +118,18 @@ impl Kube {
             metrics: self.metrics.clone(),
         };
         tasks.spawn(async move { running.run_until_cancelled(reporter.run()).await });
+    }
+
+    fn answer(
+        &self,
+        lookup: Lookup,
+        tasks: &TaskTracker,
+        running: CancellationToken,
+    ) -> watch::Receiver<Answers> {
+        let answering = Answering::new(lookup, self.told.clone());
+        let answers = answering.answers();
+        tasks.spawn(async move { running.run_until_cancelled(answering.run()).await });
+        answers
     }
 
     /// Why the status is not written, if that went wrong last.
@@ -137,7 +159,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let image = onepull_api::DesiredImage {
             refs: vec!["r.example/a:v1".into()],
-            digest: Some(onepull_mirror::Digest::sha256(b"a").to_string()),
+            digest: onepull_mirror::Digest::sha256(b"a").to_string(),
             ..Default::default()
         };
         let zone = Some("zone-1".to_owned());

@@ -4,16 +4,18 @@
 //! As the kubelet does, secrets come before plugins. Nothing is kept: the next pull asks again.
 
 use async_trait::async_trait;
-use onepull_resolve::{Credentials, ImageRef, Login};
+use onepull_resolve::{Credentials, ImageRef, Login, Options};
 
 use crate::{desired::ImageName, kube::Link};
 
 mod controller;
 mod endpoints;
+mod lookup;
 mod plugin;
 mod plugin_config;
 
 pub(crate) use controller::Controllers;
+pub(crate) use lookup::Lookup;
 pub(crate) use plugin::Plugins;
 
 /// Knows the logins of an image.
@@ -95,6 +97,8 @@ pub struct Config {
     pub controller_token: std::path::PathBuf,
     /// The kubelet's plugins, if this node has any.
     pub plugins: Option<PluginFiles>,
+    /// How the agent itself asks registries, where the controller is not let in.
+    pub registries: Options,
 }
 
 /// Where the kubelet's credential plugins are.

@@ -21,6 +21,6 @@ pub use disk::DiskPolicy;
 pub use gate::gate;
 pub use image_name::full_name;
 pub use node::node;
-pub use reason::not_warm_reason;
+pub use reason::{not_warm_reason, trouble_kind};
 pub use spec::{holds, removals, spec};
 pub use status::{condition_reason, status, upstream};

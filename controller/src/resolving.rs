@@ -1,5 +1,8 @@
 //! What the images of caches stand for: asked once for each rollout, and again after a failure.
 //!
+//! A registry that does not let the controller in may let nodes in, as on clouds; then one of them asks it
+//! (`errand`), by way of its NodeImageCache.
+//!
 //! The answer of a rollout stands in the cache's status, as a digest. A controller that takes over asks
 //! for that digest, so that a tag that moved meanwhile does not make two images of one. `book` is what
 //! is known and what is to be asked, without asking it.
@@ -11,7 +14,7 @@ use std::{
 
 use jiff::Timestamp;
 use kube::Client;
-use onepull_api::ImageCache;
+use onepull_api::{ImageCache, ImageQuestion};
 use onepull_resolve::Resolver;
 use tokio::{sync::Semaphore, sync::mpsc};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -20,9 +23,12 @@ use crate::planner::{ImageRef, Platform, Resolution};
 
 mod answer;
 mod book;
+mod delegate;
+mod errand;
 mod question;
 
 use book::{Book, Ticket};
+pub use delegate::Delegate;
 use question::{Asked, Question};
 
 /// Questions that are asked at once, of all registries together.
@@ -66,20 +72,28 @@ impl Resolving {
     }
 
     /// Asks what is to be asked now, forgets what nobody wants any more, and returns when to do so again.
-    /// `platforms` are those of the nodes; without any there is nothing to ask for.
+    /// `platforms` are those of the nodes; without any there is nothing to ask for. `delegates` are those
+    /// that may ask in this controller's place.
     pub fn tend(
         &mut self,
         caches: &[Arc<ImageCache>],
         platforms: &BTreeSet<Platform>,
+        delegates: &[Delegate<'_>],
         now: Timestamp,
     ) -> Option<Timestamp> {
+        self.book.send_out(delegates, now);
         for (ticket, question) in self.book.due(caches, platforms, now) {
             self.asker.ask(ticket, question);
         }
         self.book.again()
     }
 
-    /// Resolves when answers have come.
+    /// What nodes are to be asked, by their names.
+    pub fn questions(&self) -> BTreeMap<String, Vec<ImageQuestion>> {
+        self.book.questions()
+    }
+
+    /// Resolves when answers of registries have come.
     ///
     /// # Cancel safety
     /// No answer is lost.

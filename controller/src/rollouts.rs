@@ -118,7 +118,8 @@ impl Rollouts {
         let snapshot = self.world.snapshot(now);
         let nodes = inputs::nodes(&snapshot, self.policy, now);
         let platforms = nodes.iter().map(|node| node.platform.clone()).collect();
-        let ask_again = self.resolving.tend(&snapshot.caches, &platforms, now);
+        let delegates = inputs::delegates(&snapshot, &nodes);
+        let ask_again = self.resolving.tend(&snapshot.caches, &platforms, &delegates, now);
         let (plan, deeds) = self.plan(&snapshot, nodes, &platforms, now);
         let again = [plan.again, ask_again].into_iter().flatten().min();
         let failed = self.carry_out(deeds, now).await;
@@ -151,7 +152,7 @@ impl Rollouts {
         let plan = plan(&inputs, now);
         let took = started.elapsed();
         self.metrics.plans.observe(took.as_secs_f64());
-        let deeds = deeds::deeds(snapshot, &inputs, &plan, now);
+        let deeds = deeds::deeds(snapshot, &inputs, &plan, &self.resolving.questions(), now);
         debug!(nodes = inputs.nodes.len(), deeds = deeds.len(), ?took, "planned");
         (plan, deeds)
     }

@@ -47,7 +47,7 @@ pub(super) struct Report {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 struct Rollout {
     name: String,
-    digest: Option<String>,
+    digest: String,
     generation: i64,
     is_removal: bool,
 }
@@ -111,6 +111,8 @@ impl Report {
         let is_new = written.observed_generation != current.observed_generation
             || written.agent_version != current.agent_version
             || written.images.len() != current.images.len()
+            || written.logins != current.logins
+            || written.answers != current.answers
             // Until the controller knows the disk it keeps to no budget there.
             || (written.disk.is_none() && current.disk.is_some());
         if is_new {

@@ -13,6 +13,7 @@ use tokio::{
 
 use super::{
     Link,
+    answering::Answers,
     complaint::Complaint,
     disk::disk,
     metrics::KubeMetrics,
@@ -49,6 +50,7 @@ pub(super) struct Reporter {
     pub(super) told: watch::Receiver<Arc<Told>>,
     pub(super) link: Link,
     pub(super) warmer: Warmer,
+    pub(super) answers: watch::Receiver<Answers>,
     pub(super) surroundings: Surroundings,
     pub(super) complaint: Arc<Complaint>,
     pub(super) metrics: KubeMetrics,
@@ -78,6 +80,7 @@ impl Reporter {
             tokio::select! {
                 changed = self.told.changed() => if changed.is_err() { return },
                 _ = changes.changed() => {}
+                () = changed(&mut self.answers) => {}
                 () = until(look) => {}
             }
         }
@@ -96,7 +99,8 @@ impl Reporter {
         let (node, problem) = (self.warmer.status(), (self.surroundings.problem)());
         let at = Moment { now: Instant::now(), wall: this_second() };
         let current = assemble(told, &node, &written.counted, problem, at.wall);
-        let current = NodeImageCacheStatus { disk: self.disk().await, ..current };
+        let Answers { logins, answers } = self.answers.borrow().clone();
+        let current = NodeImageCacheStatus { disk: self.disk().await, logins, answers, ..current };
         match written.report.decide(&current, at) {
             Verdict { write: None, look } if current.disk.is_some() => look,
             Verdict { write: None, look } => look.into_iter().chain([at.now + NO_DISK]).min(),
@@ -168,6 +172,13 @@ impl Written {
 fn this_second() -> Timestamp {
     let now = Timestamp::now();
     Timestamp::from_second(now.as_second()).unwrap_or(now)
+}
+
+/// Pending where nobody answers any more.
+async fn changed(answers: &mut watch::Receiver<Answers>) {
+    if answers.changed().await.is_err() {
+        std::future::pending().await
+    }
 }
 
 async fn until(look: Option<Instant>) {

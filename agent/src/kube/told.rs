@@ -62,10 +62,7 @@ fn desired(
     image: &api::DesiredImage,
     taken: &mut HashMap<ImageName, Digest>,
 ) -> Result<DesiredImage, String> {
-    let Some(digest) = &image.digest else {
-        return Err("the spec names no digest, and this agent resolves no tags".to_owned());
-    };
-    let digest = digest_of(digest)?;
+    let digest = digest_of(&image.digest)?;
     let names = names_of(&image.refs, digest)?;
     if let Some(twice) = names.iter().find(|name| taken.get(name).is_some_and(|it| *it != digest)) {
         return Err(format!("{twice} stands for another digest further up in the spec"));
@@ -104,9 +101,9 @@ mod tests {
         Digest::sha256(text.as_bytes())
     }
 
-    fn image(refs: &[&str], of: Option<&str>) -> api::DesiredImage {
+    fn image(refs: &[&str], of: &str) -> api::DesiredImage {
         let refs = refs.iter().map(ToString::to_string).collect();
-        let digest = of.map(|text| digest(text).to_string());
+        let digest = if of.is_empty() { String::new() } else { digest(of).to_string() };
         api::DesiredImage { refs, digest, source: api::Source::Upstream, ..Default::default() }
     }
 
@@ -114,12 +111,12 @@ mod tests {
     fn a_spec_is_read_in_its_order_and_what_makes_no_sense_keeps_nobody() {
         let spec = NodeImageCacheSpec {
             images: vec![
-                image(&["r.example/a:v1", "r.example/a:v2"], Some("a")),
-                image(&["r.example/b:v1"], None),
-                image(&["r.example/c:v1", "r.example/a:v2"], Some("c")),
-                image(&[], Some("d")),
-                image(&["Not A Name"], Some("e")),
-                image(&["nginx"], Some("f")),
+                image(&["r.example/a:v1", "r.example/a:v2"], "a"),
+                image(&["r.example/b:v1"], ""),
+                image(&["r.example/c:v1", "r.example/a:v2"], "c"),
+                image(&[], "d"),
+                image(&["Not A Name"], "e"),
+                image(&["nginx"], "f"),
             ],
             remove: vec![api::UnwantedImage {
                 refs: vec!["r.example/a:v0".into()],
@@ -134,7 +131,7 @@ mod tests {
             assert!(said.is_some_and(|said| said.contains(word)), "{number}: {said:?}");
         };
         assert_eq!([&said[0], &said[5]], [&None; 2]);
-        says(1, "no digest");
+        says(1, "`` is no digest");
         says(2, "r.example/a:v2 stands for another digest");
         says(3, "no name");
         says(4, "`Not A Name`");

@@ -70,17 +70,13 @@ impl Plugins {
         image: &ImageRef,
         credentials: &mut Credentials,
     ) -> Result<(), String> {
-        let file = self.files.config.display();
-        let text = tokio::fs::read_to_string(&self.files.config).await;
-        let text = text.map_err(|error| format!("cannot read {file}: {error}"))?;
-        let (plugins, problem) =
-            parse(&text).map_err(|error| format!("{file} makes no sense: {error}"))?;
-        let mut problem = problem.map(|problem| format!("{file}: {problem}"));
+        let (plugins, mut problem) = self.read().await?;
         for plugin in plugins.iter().filter(|plugin| plugin.is_for(image)) {
             match self.run(plugin, image).await {
                 Ok(logins) => {
+                    let source = format!("plugin {}", plugin.name);
                     for (registry, login) in logins {
-                        credentials.add_login(&plugin.name, &registry, login);
+                        credentials.add_login(&source, &registry, login);
                     }
                 }
                 Err(error) => {
@@ -90,6 +86,25 @@ impl Plugins {
             }
         }
         problem.map_or(Ok(()), Err)
+    }
+
+    /// For which images there are plugins.
+    ///
+    /// # Errors
+    /// A sentence, when the configuration cannot be used.
+    pub(super) async fn patterns(&self) -> Result<Vec<String>, String> {
+        let (plugins, _) = self.read().await?;
+        Ok(plugins.into_iter().flat_map(|plugin| plugin.match_images).collect())
+    }
+
+    /// The plugins, and what is wrong with others.
+    async fn read(&self) -> Result<(Vec<Plugin>, Option<String>), String> {
+        let file = self.files.config.display();
+        let text = tokio::fs::read_to_string(&self.files.config).await;
+        let text = text.map_err(|error| format!("cannot read {file}: {error}"))?;
+        let (plugins, problem) =
+            parse(&text).map_err(|error| format!("{file} makes no sense: {error}"))?;
+        Ok((plugins, problem.map(|problem| format!("{file}: {problem}"))))
     }
 
     async fn run(&self, plugin: &Plugin, image: &ImageRef) -> Result<Vec<(String, Login)>, String> {

@@ -25,7 +25,7 @@ struct Config {
 pub(super) struct Plugin {
     /// The file in the folder of programs.
     pub(super) name: String,
-    match_images: Vec<String>,
+    pub(super) match_images: Vec<String>,
     api_version: String,
     #[serde(default)]
     pub(super) args: Vec<String>,

@@ -7,14 +7,14 @@ use onepull_mirror::Router;
 use prometheus_client::registry::Registry;
 use tokio::time::{Duration, sleep, timeout};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
-use tracing::info;
+use tracing::{info, warn};
 
 use crate::{
     config::{Config, DesiredFrom},
     containerd::{ContainerdRuntime, ContainerdSink, ContainerdStore},
     desired::{Desired, DesiredFile},
     kube::{Kube, Surroundings},
-    logins::{self, NodeLogins},
+    logins::{self, Lookup, NodeLogins},
     node::Node,
     origins::Origins,
     p2p::Libp2pRouter,
@@ -94,6 +94,7 @@ impl Declared {
             Self::Kube(kube) => (Arc::clone(&kube) as _, Some(kube)),
         };
         let Place { node, logins, socket, store, origins, problem, tasks, running } = place;
+        let lookup = lookup(logins);
         let logins = NodeLogins::new(logins, kube.as_ref().map(|kube| kube.link()));
         let begins = may_begin(Arc::clone(&store), node.router().clone());
         let parts = Parts {
@@ -114,7 +115,7 @@ impl Declared {
                 images: Box::new(move || store.content_root()),
                 problem: Box::new(move || problem.clone()),
             };
-            kube.report(warmer.clone(), surroundings, tasks, running);
+            kube.report(warmer.clone(), lookup, surroundings, tasks, running);
         }
         Warming { warmer, kube }
     }
@@ -129,6 +130,12 @@ impl Warming {
         let unreported = self.kube.as_ref().and_then(|kube| kube.unreported());
         NodeStatus { problem: status.problem.clone().or(unreported), ..status }
     }
+}
+
+/// Asks registries for the controller, where this node has logins of its own.
+fn lookup(logins: &logins::Config) -> Option<Lookup> {
+    let lookup = Lookup::new(logins.plugins.clone()?, logins.registries.clone());
+    lookup.inspect_err(|error| warn!(%error, "no registry is asked for the controller")).ok()
 }
 
 /// Resolves when it is known what is here, and peers can be asked.

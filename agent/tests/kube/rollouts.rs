@@ -79,15 +79,11 @@ async fn an_image_that_the_registry_does_not_have_fails_with_its_reason_and_the_
     let mut spec = stage.holds(Source::Upstream, 1);
     let unknown = onepull_api::DesiredImage {
         refs: vec![format!("{}/team/unknown:v1", stage.cluster.registry.name())],
-        digest: Some(format!("sha256:{}", "1".repeat(64))),
+        digest: format!("sha256:{}", "1".repeat(64)),
         ..stage.image(Source::Upstream, 1)
     };
-    let unresolved = onepull_api::DesiredImage {
-        refs: vec![format!("{}/team/later:v1", stage.cluster.registry.name())],
-        digest: None,
-        ..unknown.clone()
-    };
-    spec.images.splice(0..0, [unknown, unresolved]);
+    let nameless = onepull_api::DesiredImage { refs: vec!["Not A Name".into()], ..unknown.clone() };
+    spec.images.splice(0..0, [unknown, nameless]);
     stage.tell(&node, spec).await;
     let counts = NodeCounts { desired: 3, warm: 1, failed: 2 };
     let status = stage.reports(&node, |status| status.counts == counts).await;
@@ -97,5 +93,5 @@ async fn an_image_that_the_registry_does_not_have_fails_with_its_reason_and_the_
     let unknown = failed(onepull_api::NodeReason::Unknown);
     assert_eq!(states, [not_found, unknown, (NodeImageState::Warm, None)]);
     let said = status.images[1].message.as_deref().unwrap();
-    assert!(said.contains("no digest"), "{said}");
+    assert!(said.contains("`Not A Name`"), "{said}");
 }

@@ -140,7 +140,7 @@ impl Stage {
     /// The cluster's image, as a controller would write it.
     pub(crate) fn image(&self, source: Source, generation: i64) -> DesiredImage {
         let refs = vec![self.cluster.by_tag(), self.another_tag()];
-        let digest = Some(self.cluster.image.manifest_digest().to_string());
+        let digest = self.cluster.image.manifest_digest().to_string();
         DesiredImage { refs, digest, source, generation, caches: vec!["default/app".into()] }
     }
 

@@ -22,8 +22,9 @@ pub use image_cache::{
     NotWarmNode, NotWarmReason, OnDelete, Rollout, SecretName, Share, Strategy, Window,
 };
 pub use node_image_cache::{
-    DesiredImage, Disk, HeldImage, NodeCounts, NodeImageCache, NodeImageCacheSpec,
-    NodeImageCacheStatus, NodeImageState, NodeReason, Source, UnwantedImage,
+    DesiredImage, Disk, HeldImage, ImageAnswer, ImageQuestion, MAX_LOGINS, MAX_QUESTIONS,
+    NodeCounts, NodeImageCache, NodeImageCacheSpec, NodeImageCacheStatus, NodeImageState,
+    NodeReason, PlatformImage, Source, UnwantedImage,
 };
 
 /// The group of both kinds.

@@ -6,11 +6,13 @@ use serde::{Deserialize, Serialize};
 
 use crate::{image_cache::MAX_IMAGES, schema::DIGEST};
 
+mod question;
 mod state;
 mod status;
 
+pub use question::{ImageAnswer, ImageQuestion, MAX_QUESTIONS, PlatformImage};
 pub use state::{NodeImageState, NodeReason};
-pub use status::{Disk, HeldImage, NodeCounts, NodeImageCacheStatus};
+pub use status::{Disk, HeldImage, MAX_LOGINS, NodeCounts, NodeImageCacheStatus};
 
 /// Names of one image on one node, and caches that want it: two or three are the rule.
 const MAX_NAMES: usize = 32;
@@ -74,6 +76,12 @@ pub struct NodeImageCacheSpec {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = MAX_UNWANTED), extend("x-kubernetes-list-type" = "atomic"))]
     pub remove: Vec<UnwantedImage>,
+
+    /// Images that the node is to ask their registries about, as the controller is not let in there; at
+    /// most 16. The answers are in the status.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = MAX_QUESTIONS), extend("x-kubernetes-list-type" = "atomic"))]
+    pub questions: Vec<ImageQuestion>,
 }
 
 /// One image that a node is to hold.
@@ -84,11 +92,9 @@ pub struct DesiredImage {
     #[schemars(length(min = 1, max = MAX_NAMES), extend("x-kubernetes-list-type" = "atomic"))]
     pub refs: Vec<String>,
 
-    /// What these names stand for: the digest of an index or a manifest. Without it the node, which
-    /// is then a seed, asks the registry and reports what it was told.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// What these names stand for: the digest of an index or a manifest.
     #[schemars(regex(pattern = DIGEST))]
-    pub digest: Option<String>,
+    pub digest: String,
 
     /// Where the node gets it: Upstream, as a pod's pull would, from other nodes or the registry; or
     /// Peers, from other nodes alone.

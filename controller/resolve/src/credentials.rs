@@ -29,7 +29,7 @@ pub struct Credentials {
 /// One login, and where it is from.
 #[derive(Clone)]
 pub struct Credential {
-    secret: String,
+    source: String,
     login: Login,
 }
 
@@ -56,17 +56,17 @@ impl Credentials {
     /// When it cannot be read; the others are as they were.
     pub fn add(&mut self, secret: &str, dockerconfigjson: &[u8]) -> Result<(), BadSecret> {
         for (registry, login) in docker_config::parse(secret, dockerconfigjson)? {
-            let credential = Credential { secret: secret.to_owned(), login };
+            let credential = Credential { source: format!("secret {secret}"), login };
             self.sorted.push((Pattern::new(&registry), credential));
         }
         self.sort();
         Ok(())
     }
 
-    /// Adds a login that did not come by a pull secret, for example from a credential plugin;
+    /// Adds a login that did not come by a pull secret; messages call its source so: `plugin NAME`;
     /// `registry` may have wildcards and a path, as a plugin's answer may.
     pub fn add_login(&mut self, source: &str, registry: &str, login: Login) {
-        let credential = Credential { secret: source.to_owned(), login };
+        let credential = Credential { source: source.to_owned(), login };
         self.sorted.push((Pattern::new(registry), credential));
         self.sort();
     }
@@ -93,7 +93,7 @@ impl Credentials {
 
 impl fmt::Debug for Credentials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let shown = self.sorted.iter().map(|(pattern, one)| (pattern.key(), &one.secret));
+        let shown = self.sorted.iter().map(|(pattern, one)| (pattern.key(), &one.source));
         f.debug_map().entries(shown).finish()
     }
 }
@@ -101,9 +101,9 @@ impl fmt::Debug for Credentials {
 // === impl Credential ===
 
 impl Credential {
-    /// The pull secret that it is from.
-    pub fn secret(&self) -> &str {
-        &self.secret
+    /// Where it is from: `secret NAME`, or what else was said.
+    pub fn source(&self) -> &str {
+        &self.source
     }
 
     /// The login itself.
@@ -114,7 +114,7 @@ impl Credential {
 
 impl fmt::Debug for Credential {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Credential").field("secret", &self.secret).finish_non_exhaustive()
+        f.debug_struct("Credential").field("source", &self.source).finish_non_exhaustive()
     }
 }
 

@@ -23,8 +23,8 @@ pub enum Problem {
     CredentialMissing,
     /// The registry knows who asks and refuses.
     CredentialRefused {
-        /// The pull secrets that were tried.
-        secrets: Vec<String>,
+        /// Where the logins that were tried are from: `secret NAME`.
+        sources: Vec<String>,
     },
     /// Too many requests, or a registry that asks for patience.
     RateLimited {
@@ -142,11 +142,11 @@ impl fmt::Display for ResolveError {
                 "{registry} does not give {image} to everybody, and no pull secret is for it: name \
                  one in imagePullSecrets, or check the image's name"
             ),
-            Problem::CredentialRefused { secrets } => write!(
+            Problem::CredentialRefused { sources } => write!(
                 f,
                 "{registry} refused {image} to the credential of {}: check its user, its password \
                  and whether it may pull that repository",
-                Secrets(secrets)
+                sources.join(", ")
             ),
             Problem::RateLimited { retry_after } => limited(f, registry, image, *retry_after),
             Problem::Unreachable { step, said } => unreachable(f, registry, image, *step, said),
@@ -207,16 +207,6 @@ fn unreachable(
     })
 }
 
-/// `secret a` or `secrets a, b`.
-struct Secrets<'a>(&'a [String]);
-
-impl fmt::Display for Secrets<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let plural = if self.0.len() == 1 { "" } else { "s" };
-        write!(f, "secret{plural} {}", self.0.join(", "))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -229,7 +219,7 @@ mod tests {
         vec![
             Problem::NotFound,
             Problem::CredentialMissing,
-            Problem::CredentialRefused { secrets: vec!["a".into(), "b".into()] },
+            Problem::CredentialRefused { sources: vec!["secret a".into(), "plugin b".into()] },
             Problem::RateLimited { retry_after: Some(Duration::from_secs(30)) },
             Problem::Unreachable { step: Unreachable::Tls, said: "unknown issuer".into() },
             Problem::Failing { status: 502 },
@@ -250,11 +240,13 @@ mod tests {
     }
 
     #[test]
-    fn a_refusal_names_the_secrets_that_were_tried() {
-        let said = error(Problem::CredentialRefused { secrets: vec!["a".into(), "b".into()] });
+    fn a_refusal_names_the_logins_that_were_tried() {
+        let said = error(Problem::CredentialRefused {
+            sources: vec!["secret a".into(), "plugin b".into()],
+        });
         assert_eq!(
             said.to_string(),
-            "r.example refused r.example/team/app:v1 to the credential of secrets a, b: check its \
+            "r.example refused r.example/team/app:v1 to the credential of secret a, plugin b: check its \
              user, its password and whether it may pull that repository",
         );
     }

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use thiserror::Error;
 
 /// Settings of a resolver.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Options {
     /// Registries (`HOST[:PORT]`) and token servers that are asked by plain HTTP. All others are
     /// asked by HTTPS, and nothing that came from HTTPS leads back to plain HTTP.

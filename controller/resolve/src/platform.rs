@@ -29,6 +29,12 @@ impl Platform {
         Self { os, architecture, variant }
     }
 
+    /// From `OS/ARCHITECTURE[/VARIANT]`; `None` if it is less.
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut parts = text.splitn(3, '/');
+        Some(Self::new(parts.next()?, parts.next()?, parts.next()))
+    }
+
     /// For example `linux`.
     pub fn os(&self) -> &str {
         &self.os
@@ -156,9 +162,7 @@ mod tests {
     use super::*;
 
     fn platform(text: &str) -> Platform {
-        let mut parts = text.split('/');
-        let (os, architecture) = (parts.next().unwrap(), parts.next().unwrap());
-        Platform::new(os, architecture, parts.next())
+        Platform::parse(text).unwrap()
     }
 
     #[test]

@@ -128,12 +128,12 @@ fn more_telling(known: Option<Problem>, new: Problem) -> Problem {
     match (known, new) {
         (None, new) => new,
         (
-            Some(Problem::CredentialRefused { mut secrets }),
-            Problem::CredentialRefused { secrets: more },
+            Some(Problem::CredentialRefused { mut sources }),
+            Problem::CredentialRefused { sources: more },
         ) => {
-            secrets
-                .extend(more.into_iter().filter(|one| !secrets.contains(one)).collect::<Vec<_>>());
-            Problem::CredentialRefused { secrets }
+            sources
+                .extend(more.into_iter().filter(|one| !sources.contains(one)).collect::<Vec<_>>());
+            Problem::CredentialRefused { sources }
         }
         (Some(limited @ Problem::RateLimited { .. }), _) => limited,
         (Some(found @ Problem::NotFound), Problem::CredentialRefused { .. }) => found,

@@ -123,10 +123,10 @@ pub(crate) fn refusal<'a>(
     let retry_after = retry_after(&answer.headers, Timestamp::now());
     match answer.status {
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => {
-            let secrets: Vec<_> = credential.map(|one| one.secret().to_owned()).collect();
-            match secrets.is_empty() {
+            let sources: Vec<_> = credential.map(|one| one.source().to_owned()).collect();
+            match sources.is_empty() {
                 true => Problem::CredentialMissing,
-                false => Problem::CredentialRefused { secrets },
+                false => Problem::CredentialRefused { sources },
             }
         }
         StatusCode::TOO_MANY_REQUESTS => Problem::RateLimited { retry_after },

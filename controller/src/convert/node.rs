@@ -12,8 +12,7 @@ use crate::planner::{Digest, Node, Report};
 /// What is known of a node: what it is from its Node, what it was told from the spec of its NodeImageCache, and what
 /// it holds from the status. Times that have not come yet, as an agent's clock may be wrong, count as `now`.
 ///
-/// A node without a NodeImageCache was told nothing and reports nothing. An image without a digest, on either side, is
-/// as if it were not there: see [`holds`].
+/// A node without a NodeImageCache was told nothing and reports nothing.
 pub fn node(
     node: &v1::Node,
     object: Option<&NodeImageCache>,
@@ -40,11 +39,8 @@ pub fn node(
 /// What the node says of each image; of two that say the same digest, what it says first: those that it is to hold
 /// come before those that it is to remove.
 fn reports(status: &NodeImageCacheStatus, now: Timestamp) -> BTreeMap<Digest, Report> {
-    let known = |held: &HeldImage| {
-        let digest = Digest::from(held.digest.as_deref()?);
-        Some((digest, report::report(held, now)))
-    };
-    status.images.iter().rev().filter_map(known).collect()
+    let known = |held: &HeldImage| (Digest::from(held.digest.as_str()), report::report(held, now));
+    status.images.iter().rev().map(known).collect()
 }
 
 #[cfg(test)]

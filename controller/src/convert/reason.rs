@@ -44,7 +44,7 @@ fn node_reason(kind: TroubleKind) -> NodeReason {
 }
 
 /// What goes wrong, in an agent's word; nothing when the word only says why a state lasts.
-pub(super) fn trouble_kind(reason: NodeReason) -> Option<TroubleKind> {
+pub fn trouble_kind(reason: NodeReason) -> Option<TroubleKind> {
     match reason {
         NodeReason::OtherImagesFirst | NodeReason::NoPeerHasIt | NodeReason::ImageInUse => None,
         NodeReason::ImageNotFound => Some(TroubleKind::ImageNotFound),

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use onepull_api::{DesiredImage, NodeImageCacheSpec, UnwantedImage};
+use onepull_api::{DesiredImage, ImageQuestion, NodeImageCacheSpec, UnwantedImage};
 
 use crate::planner::{CacheId, Hold, ImageRef, Node, NodePlan, Removal, Source};
 
@@ -13,21 +13,19 @@ const ZONE: &str = "topology.kubernetes.io/zone";
 /// to the kubelet.
 const MOST_REMOVALS: usize = onepull_api::MAX_IMAGES;
 
-/// What a node is to be told.
-pub fn spec(node: &Node, plan: &NodePlan) -> NodeImageCacheSpec {
+/// What a node is to be told, and asked.
+pub fn spec(node: &Node, plan: &NodePlan, questions: &[ImageQuestion]) -> NodeImageCacheSpec {
     NodeImageCacheSpec {
         zone: node.labels.get(ZONE).map(|zone| zone.to_string()),
         images: plan.holds.iter().map(desired).collect(),
         remove: plan.removals.iter().take(MOST_REMOVALS).map(unwanted).collect(),
+        questions: questions.to_vec(),
     }
 }
 
 /// What a node was told to hold.
-///
-/// A spec may name an image without its digest: then the node, a seed, asks the registry, as only nodes can authenticate
-/// there. The planner knows no such images yet, so it is as if the node had been told nothing of it.
 pub fn holds(spec: &NodeImageCacheSpec) -> Vec<Hold> {
-    spec.images.iter().filter_map(hold).collect()
+    spec.images.iter().map(hold).collect()
 }
 
 /// What a node was told to remove.
@@ -38,7 +36,7 @@ pub fn removals(spec: &NodeImageCacheSpec) -> Vec<Removal> {
 fn desired(hold: &Hold) -> DesiredImage {
     DesiredImage {
         refs: texts(&hold.refs),
-        digest: Some(hold.digest.to_string()),
+        digest: hold.digest.to_string(),
         source: match hold.source {
             Source::Upstream => onepull_api::Source::Upstream,
             Source::Peers => onepull_api::Source::Peers,
@@ -48,9 +46,9 @@ fn desired(hold: &Hold) -> DesiredImage {
     }
 }
 
-fn hold(written: &DesiredImage) -> Option<Hold> {
-    Some(Hold {
-        digest: written.digest.as_deref()?.into(),
+fn hold(written: &DesiredImage) -> Hold {
+    Hold {
+        digest: written.digest.as_str().into(),
         refs: names(&written.refs).collect(),
         source: match written.source {
             onepull_api::Source::Upstream => Source::Upstream,
@@ -58,7 +56,7 @@ fn hold(written: &DesiredImage) -> Option<Hold> {
         },
         generation: u64::try_from(written.generation).unwrap_or(0),
         caches: written.caches.iter().filter_map(|id| cache(id)).collect::<Arc<[CacheId]>>(),
-    })
+    }
 }
 
 fn unwanted(removal: &Removal) -> UnwantedImage {

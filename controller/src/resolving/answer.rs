@@ -26,8 +26,7 @@ pub(super) fn resolved(answer: &Answer, platforms: &BTreeSet<Platform>) -> Resol
 
 /// A node's platform as registries name it. Nodes do not say their variant.
 pub(super) fn runs(platform: &Platform) -> Option<onepull_resolve::Platform> {
-    let (os, architecture) = platform.as_str().split_once('/')?;
-    Some(onepull_resolve::Platform::new(os, architecture, None))
+    onepull_resolve::Platform::parse(platform.as_str())
 }
 
 /// What an image stands for in the rollout that a cache's status tells of.

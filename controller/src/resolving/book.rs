@@ -7,9 +7,13 @@ use std::{
 
 use jiff::{SignedDuration, Timestamp};
 use kube::ResourceExt;
-use onepull_api::ImageCache;
+use onepull_api::{ImageCache, ImageQuestion};
 
-use super::{Asked, Question, answer};
+use super::{
+    Asked, Question, answer,
+    delegate::Delegate,
+    errand::{Errand, Given},
+};
 use crate::{
     convert,
     planner::{CacheId, Digest, ImageRef, Platform, Resolution, Trouble},
@@ -50,12 +54,25 @@ struct Entry {
     /// The platforms that it was asked for last. Registries count each manifest as a pull, so no others are
     /// looked at.
     platforms: BTreeSet<Platform>,
-    /// The question whose answer is on its way.
-    asking: Option<u64>,
+    /// Whose answer is on its way.
+    asking: Option<Asking>,
     failures: u32,
     /// When to ask again after a failure.
     again: Option<Timestamp>,
     state: State,
+}
+
+/// Who is being asked.
+enum Asking {
+    /// The registry. Next: nobody, or a node.
+    Registry {
+        /// Of the question.
+        number: u64,
+        /// In full; with a digest where the answer has to be that one.
+        image: ImageRef,
+    },
+    /// A node, in this controller's place. Next: nobody.
+    Node(Box<Errand>),
 }
 
 enum State {
@@ -96,8 +113,48 @@ impl Book {
 
     /// When something is to be asked again, if no answer comes before.
     pub(super) fn again(&self) -> Option<Timestamp> {
-        let waiting = self.known.values().filter(|entry| entry.asking.is_none());
-        waiting.filter_map(|entry| entry.again).min()
+        let again = |entry: &Entry| match &entry.asking {
+            None => entry.again,
+            Some(Asking::Registry { .. }) => None,
+            Some(Asking::Node(errand)) => errand.until(),
+        };
+        self.known.values().filter_map(again).min()
+    }
+
+    /// Hears what nodes were told in this controller's place, and chooses whom to ask next.
+    pub(super) fn send_out(&mut self, delegates: &[Delegate<'_>], now: Timestamp) {
+        for entry in self.known.values_mut() {
+            let heard = entry.errand_mut().and_then(|errand| errand.hear(delegates, now));
+            entry.settle_if(heard, now);
+        }
+        let mut given: Vec<Given> = self.given().cloned().collect();
+        for entry in self.known.values_mut() {
+            let Some(errand) = entry.errand_mut() else { continue };
+            let before = errand.given().cloned();
+            let ended = errand.give(delegates, &given, now);
+            given.extend(errand.given().filter(|new| before.as_ref() != Some(new)).cloned());
+            entry.settle_if(ended, now);
+        }
+    }
+
+    /// What nodes are to be asked, by their names.
+    pub(super) fn questions(&self) -> BTreeMap<String, Vec<ImageQuestion>> {
+        let mut questions: BTreeMap<String, Vec<ImageQuestion>> = BTreeMap::new();
+        for Given { node, question } in self.given() {
+            questions.entry(node.clone()).or_default().push(question.clone());
+        }
+        for questions in questions.values_mut() {
+            questions.sort_by(|a, b| (&a.name, &a.asked).cmp(&(&b.name, &b.asked)));
+            questions.dedup();
+        }
+        questions
+    }
+
+    fn given(&self) -> impl Iterator<Item = &Given> {
+        self.known.values().filter_map(|entry| match &entry.asking {
+            Some(Asking::Node(errand)) => errand.given(),
+            _ => None,
+        })
     }
 
     /// What is known of a cache's images, for nodes of these platforms.
@@ -147,10 +204,12 @@ impl Book {
         self.asked += 1;
         let entry = self.known.entry(key.clone()).or_insert_with(|| Entry::new(cache.uid()));
         let digest = entry.digest().or_else(|| answer::standing_digest(cache, &key.1));
-        (entry.asking, entry.generation) = (Some(self.asked), cache.metadata.generation);
+        let image = digest.map_or_else(|| key.1.clone(), |digest| key.1.at(&digest));
+        entry.asking = Some(Asking::Registry { number: self.asked, image: image.clone() });
+        entry.generation = cache.metadata.generation;
         entry.platforms.extend(platforms.iter().cloned());
         let question = Question {
-            image: digest.map_or_else(|| key.1.clone(), |digest| key.1.at(&digest)),
+            image,
             platforms: entry.platforms.clone(),
             namespace: cache.namespace().unwrap_or_default(),
             secrets: cache.spec.image_pull_secrets.iter().map(|s| s.name.clone()).collect(),
@@ -162,24 +221,16 @@ impl Book {
     /// meanwhile, and perhaps made again.
     pub(super) fn note(&mut self, ticket: &Ticket, asked: Asked, now: Timestamp) {
         let Some(entry) = self.known.get_mut(&ticket.key) else { return };
-        if entry.asking != Some(ticket.number) {
-            return;
-        }
-        entry.asking = None;
+        let image = match &entry.asking {
+            Some(Asking::Registry { number, image }) if *number == ticket.number => image.clone(),
+            _ => return,
+        };
         match asked {
-            Ok(resolved) => {
-                (entry.failures, entry.again) = (0, None);
-                entry.state = State::Known(Arc::new(resolved));
+            Err(refusal) if refusal.is_refusal => {
+                let errand = Errand::new(&image, &entry.platforms, refusal);
+                entry.asking = Some(Asking::Node(Box::new(errand)));
             }
-            Err(failure) => {
-                let asked_for = failure.wait.map(|wait| wait.clamp(FIRST_WAIT, LONGEST_ASKED_FOR));
-                entry.again = Some(now + asked_for.unwrap_or_else(|| backoff(entry.failures)));
-                entry.failures = entry.failures.saturating_add(1);
-                // What is known goes on: it is a platform more that could not be asked for.
-                if !matches!(entry.state, State::Known(_)) {
-                    entry.state = State::Failed(failure.trouble);
-                }
-            }
+            asked => entry.settle(asked, now),
         }
     }
 }
@@ -196,6 +247,39 @@ impl Entry {
         let (generation, platforms) = (None, BTreeSet::new());
         let state = State::Unknown;
         Self { uid, generation, platforms, asking: None, failures: 0, again: None, state }
+    }
+
+    fn errand_mut(&mut self) -> Option<&mut Errand> {
+        match &mut self.asking {
+            Some(Asking::Node(errand)) => Some(errand),
+            _ => None,
+        }
+    }
+
+    fn settle_if(&mut self, asked: Option<Asked>, now: Timestamp) {
+        if let Some(asked) = asked {
+            self.settle(asked, now);
+        }
+    }
+
+    /// Nobody is asked any more, as this is the answer.
+    fn settle(&mut self, asked: Asked, now: Timestamp) {
+        self.asking = None;
+        match asked {
+            Ok(resolved) => {
+                (self.failures, self.again) = (0, None);
+                self.state = State::Known(Arc::new(resolved));
+            }
+            Err(failure) => {
+                let asked_for = failure.wait.map(|wait| wait.clamp(FIRST_WAIT, LONGEST_ASKED_FOR));
+                self.again = Some(now + asked_for.unwrap_or_else(|| backoff(self.failures)));
+                self.failures = self.failures.saturating_add(1);
+                // What is known goes on: it is a platform more that could not be asked for.
+                if !matches!(self.state, State::Known(_)) {
+                    self.state = State::Failed(failure.trouble);
+                }
+            }
+        }
     }
 
     fn digest(&self) -> Option<Digest> {

@@ -29,11 +29,14 @@ pub(super) struct Question {
 /// What became of a question.
 pub(super) type Asked = Result<Resolved, Failure>;
 
-/// Why there is no answer, and how long the registry wants to be left alone.
-#[derive(Debug)]
+/// Why there is no answer.
+#[derive(Clone, Debug)]
 pub(super) struct Failure {
     pub(super) trouble: Trouble,
+    /// How long the registry wants to be left alone.
     pub(super) wait: Option<SignedDuration>,
+    /// The registry lets only those in whom it knows; a node may have a login that it knows.
+    pub(super) is_refusal: bool,
 }
 
 // === impl Question ===
@@ -66,14 +69,16 @@ impl Question {
 
 impl Failure {
     fn new(kind: TroubleKind, message: &str) -> Self {
-        Self { trouble: Trouble::new(kind, message), wait: None }
+        Self { trouble: Trouble::new(kind, message), wait: None, is_refusal: false }
     }
 }
 
 impl From<&ResolveError> for Failure {
     fn from(error: &ResolveError) -> Self {
         let wait = error.retry_after().and_then(|wait| SignedDuration::try_from(wait).ok());
-        Self { trouble: Trouble::new(kind(error.problem()), &error.to_string()), wait }
+        let kind = kind(error.problem());
+        let is_refusal = kind == TroubleKind::CredentialRefused;
+        Self { trouble: Trouble::new(kind, &error.to_string()), wait, is_refusal }
     }
 }
 

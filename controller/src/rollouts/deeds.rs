@@ -1,11 +1,14 @@
 //! What has to be written so that the objects are as the plan says. What is so already is not written.
 
-use std::{collections::HashMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap},
+    sync::Arc,
+};
 
 use jiff::Timestamp;
 use k8s_openapi::{api::core::v1, apimachinery::pkg::apis::meta::v1::OwnerReference};
 use kube::{Resource, ResourceExt};
-use onepull_api::{ImageCache, NodeImageCache, OnDelete};
+use onepull_api::{ImageCache, ImageQuestion, NodeImageCache, OnDelete};
 
 use super::Deed;
 use crate::{
@@ -17,11 +20,12 @@ use crate::{
 /// Holds a cache back from its deletion until its images are removed.
 const FINALIZER: &str = "onepull.dev/images";
 
-/// All that differs.
+/// All that differs. `questions` are those that nodes are to be asked, by their names.
 pub(super) fn deeds(
     snapshot: &Snapshot,
     inputs: &Inputs<Node>,
     plan: &Plan,
+    questions: &BTreeMap<String, Vec<ImageQuestion>>,
     now: Timestamp,
 ) -> Vec<Deed> {
     let mut deeds = Vec::new();
@@ -34,7 +38,8 @@ pub(super) fn deeds(
         if node.virtual_node && told.is_none() {
             continue;
         }
-        let spec = convert::spec(node, plan.nodes.get(&node.name).unwrap_or(&empty));
+        let questions = questions.get(node.name.as_str()).map_or(&[][..], Vec::as_slice);
+        let spec = convert::spec(node, plan.nodes.get(&node.name).unwrap_or(&empty), questions);
         if told.is_none_or(|told| told.spec != spec) {
             let mut told = NodeImageCache::new(node.name.as_str(), spec);
             told.metadata.owner_references = Some(vec![owner(object)]);

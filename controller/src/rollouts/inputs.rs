@@ -9,7 +9,7 @@ use super::Policy;
 use crate::{
     convert,
     planner::{Cache, Node, Platform},
-    resolving::Resolving,
+    resolving::{Delegate, Resolving},
     world::Snapshot,
 };
 
@@ -20,6 +20,16 @@ pub(super) fn nodes(snapshot: &Snapshot, policy: Policy, now: Timestamp) -> Vec<
         convert::node(node, told, policy.disk, now)
     });
     nodes.collect()
+}
+
+/// The nodes that can ask a registry in the controller's place.
+pub(super) fn delegates<'a>(snapshot: &'a Snapshot, nodes: &'a [Node]) -> Vec<Delegate<'a>> {
+    let ready = nodes.iter().filter(|node| node.ready && !node.virtual_node);
+    let delegates = ready.filter_map(|node| {
+        let name = node.name.as_str();
+        Delegate::new(name, snapshot.node_caches.get(name)?)
+    });
+    delegates.collect()
 }
 
 /// The caches, with what their images stand for on these platforms.

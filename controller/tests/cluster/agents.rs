@@ -4,7 +4,7 @@
 use std::{
     collections::BTreeSet,
     sync::{
-        Mutex,
+        Mutex, OnceLock,
         atomic::{AtomicBool, AtomicU64, Ordering},
     },
     time::Duration,
@@ -15,9 +15,10 @@ use kube::{
     api::{ListParams, Patch, PatchParams},
 };
 use onepull_api::{
-    DesiredImage, Disk, HeldImage, NodeImageCache, NodeImageCacheStatus, NodeImageState,
-    NodeReason, Source,
+    DesiredImage, Disk, HeldImage, ImageAnswer, ImageQuestion, NodeImageCache,
+    NodeImageCacheStatus, NodeImageState, NodeReason, PlatformImage, Source,
 };
+use onepull_resolve::{Credentials, Resolver};
 use serde_json::json;
 use tokio::time::sleep;
 
@@ -35,6 +36,17 @@ pub(crate) struct Orders {
     halted: AtomicBool,
     /// Nodes that cannot reach the registry.
     cut_off: Mutex<BTreeSet<String>>,
+    /// What nodes know of a private registry, once they do.
+    logins: OnceLock<Logins>,
+}
+
+/// Logins of nodes, as credential plugins have them.
+#[derive(Debug)]
+pub(crate) struct Logins {
+    /// What they are for.
+    pub(crate) pattern: String,
+    pub(crate) credentials: Credentials,
+    pub(crate) resolver: Resolver,
 }
 
 /// Runs until it is dropped.
@@ -46,7 +58,13 @@ pub(crate) async fn run(client: Client, orders: &Orders) {
         let Ok(objects) = api.list(&ListParams::default()).await else { continue };
         let holders = holders(&objects.items);
         for object in &objects.items {
-            let status = status(object, &holders, orders);
+            let mut status = status(object, &holders, orders);
+            if let Some(logins) = orders.logins.get() {
+                status.logins = vec![logins.pattern.clone()];
+                for question in &object.spec.questions {
+                    status.answers.push(logins.answer(question).await);
+                }
+            }
             if object.status.as_ref() != Some(&status) {
                 let patch = Patch::Merge(json!({ "status": status }));
                 // It may have been deleted meanwhile.
@@ -61,7 +79,7 @@ fn holders(objects: &[NodeImageCache]) -> BTreeSet<String> {
     let held = objects.iter().filter_map(|object| object.status.as_ref());
     let held = held.flat_map(|status| &status.images);
     let warm = held.filter(|image| image.state == NodeImageState::Warm);
-    warm.filter_map(|image| image.digest.clone()).collect()
+    warm.map(|image| image.digest.clone()).collect()
 }
 
 fn status(
@@ -78,7 +96,7 @@ fn status(
         .collect();
     images.extend(object.spec.remove.iter().map(|image| HeldImage {
         name: image.refs[0].clone(),
-        digest: Some(image.digest.clone()),
+        digest: image.digest.clone(),
         state: NodeImageState::Removed,
         ..HeldImage::default()
     }));
@@ -99,7 +117,7 @@ fn hold(
 ) -> HeldImage {
     let known = before.iter().find(|held| held.digest == image.digest);
     let has_it = known.is_some_and(|held| held.state == NodeImageState::Warm);
-    let found = image.digest.as_ref().is_some_and(|digest| holders.contains(digest));
+    let found = holders.contains(&image.digest);
     let upstream = !has_it && image.source == Source::Upstream;
     let fails = !has_it && orders.is_cut_off(node);
     let state = match has_it || upstream || found {
@@ -125,13 +143,52 @@ fn hold(
     }
 }
 
+// === impl Logins ===
+
+impl Logins {
+    async fn answer(&self, question: &ImageQuestion) -> ImageAnswer {
+        let image = question.name.parse().unwrap();
+        let resolved = self.resolver.resolve(&image, &self.credentials).await;
+        let mut answer = ImageAnswer {
+            name: question.name.clone(),
+            asked: question.asked.clone(),
+            digest: None,
+            images: Vec::new(),
+            reason: None,
+            message: None,
+        };
+        match resolved {
+            Ok(resolved) => {
+                answer.digest = Some(resolved.digest.to_string());
+                answer.images.extend(resolved.images.iter().map(|image| PlatformImage {
+                    platform: image.platform.to_string(),
+                    manifest: image.manifest.to_string(),
+                    compressed_bytes: image.compressed_bytes,
+                    disk_bytes: image.disk_bytes,
+                }));
+            }
+            Err(error) => {
+                answer.reason = Some(NodeReason::ImageNotFound);
+                answer.message = Some(error.to_string());
+            }
+        }
+        answer
+    }
+}
+
 // === impl Orders ===
 
 impl Orders {
     /// Agents that hold whatever they are told; every image has `bytes`.
     pub(crate) fn new(bytes: u64) -> Self {
         let (disk, halted) = (AtomicU64::new(1 << 40), AtomicBool::new(false));
-        Self { bytes, disk, halted, cut_off: Mutex::default() }
+        let logins = OnceLock::new();
+        Self { bytes, disk, halted, cut_off: Mutex::default(), logins }
+    }
+
+    /// From now on nodes have these logins.
+    pub(crate) fn log_in(&self, logins: Logins) {
+        self.logins.set(logins).unwrap();
     }
 
     /// From now on nothing becomes warm.

@@ -4,6 +4,7 @@
 
 mod agents;
 mod bad_input;
+mod delegates;
 mod limited;
 mod logins;
 mod metrics;

@@ -31,9 +31,7 @@ async fn a_cache_warms_its_nodes_through_one_seed_and_ready_can_be_waited_for() 
     let peers = told.iter().filter(|object| sources(object) == [Source::Peers]).count();
     assert_eq!((seeds, peers), (1, 2));
     let digest = stage.image.manifest_digest().to_string();
-    assert!(
-        told[..3].iter().all(|object| object.spec.images[0].digest.as_deref() == Some(&digest))
-    );
+    assert!(told[..3].iter().all(|object| object.spec.images[0].digest == digest));
     assert!(told[..3].iter().all(|object| object.spec.images[0].refs == [stage.image("v1")]));
     let generations = told.iter().map(|object| object.metadata.generation.unwrap());
     assert!(generations.max() <= Some(3), "made, told, and no more than once told again");
@@ -107,7 +105,7 @@ async fn another_controller_goes_on_where_one_was_killed_although_the_tag_has_mo
                 let images = &object.spec.images;
                 object.name_any() == "b"
                     && images.len() == 1
-                    && images[0].digest.as_deref() == Some(&digest)
+                    && images[0].digest == digest
                     && images[0].source == Source::Peers
             })
         })

@@ -218,7 +218,7 @@ impl Stage {
     /// The digests that each node is told to hold.
     pub(crate) async fn digests(&self) -> Vec<Vec<String>> {
         let digests = |object: &Arc<NodeImageCache>| {
-            object.spec.images.iter().filter_map(|image| image.digest.clone()).collect()
+            object.spec.images.iter().map(|image| image.digest.clone()).collect()
         };
         self.told().await.iter().map(digests).collect()
     }

@@ -178,11 +178,10 @@ impl Stage {
 
 fn is_seeding(seen: &Seen, node: &str, digest: &str) -> bool {
     let Some(object) = seen.nodes.get(node) else { return false };
-    let is_it = |known: &Option<String>| known.as_deref() == Some(digest);
     let mut told = object.spec.images.iter();
     let mut reports = object.status.iter().flat_map(|status| &status.images);
-    told.any(|image| is_it(&image.digest) && image.source == Source::Upstream)
-        && reports.any(|held| is_it(&held.digest) && held.state == NodeImageState::Warming)
+    told.any(|image| image.digest == digest && image.source == Source::Upstream)
+        && reports.any(|held| held.digest == digest && held.state == NodeImageState::Warming)
 }
 
 /// Bytes of blobs that are not complete on a node.

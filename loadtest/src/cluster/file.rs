@@ -44,6 +44,14 @@ impl File {
         Ok(Self { text, cache })
     }
 
+    /// The same, without the pull secrets.
+    pub(super) fn without_secrets(mut self) -> Result<Self, FleetError> {
+        self.cache.spec.image_pull_secrets.clear();
+        let text = serde_json::to_string_pretty(&self.cache);
+        self.text = text.map_err(FleetError::setup("write the file"))?;
+        Ok(self)
+    }
+
     pub(super) fn namespace(&self) -> &str {
         self.cache.metadata.namespace.as_deref().unwrap_or_default()
     }

@@ -13,7 +13,7 @@ use onepull_api::logins::AUDIENCE;
 use onepull_testbed::registry::{Access, Auth, PASSWORD, USER};
 use serde::{Deserialize, Serialize};
 
-use super::{control::Control, objects::AGENT, stage::Stage};
+use super::{control::Control, file::File, objects::AGENT, stage::Stage};
 use crate::fleet::FleetError;
 
 /// Where a seed's login comes from.
@@ -22,8 +22,8 @@ use crate::fleet::FleetError;
 pub enum Private {
     /// From the pull secret that the ImageCache names, by the controller.
     Secret,
-    /// From a credential plugin on the node, as the kubelet runs it. The controller has the secret for
-    /// its own questions, and hands nothing out: agents have no token for it.
+    /// From a credential plugin on the node, as the kubelet runs it. The ImageCache names no secret, so the
+    /// controller is not let in, and a node asks the registry what the tags stand for.
     Plugin,
 }
 
@@ -38,6 +38,7 @@ pub struct LetIn {
 
 /// What every agent is told of logins.
 pub(super) struct Means {
+    registry: String,
     private: Option<Private>,
     /// Configuration and program of the plugin.
     plugin: Option<[PathBuf; 2]>,
@@ -56,7 +57,7 @@ impl Means {
             Some(Private::Plugin) => Some(write_plugin(registry, &folder.join("plugins"))?),
             _ => None,
         };
-        Ok(Self { private, plugin })
+        Ok(Self { registry: registry.to_owned(), private, plugin })
     }
 
     /// The flags of the agent that has the pod `pod`.
@@ -69,6 +70,7 @@ impl Means {
         if let Some([config, programs]) = &self.plugin {
             flags.extend(["--image-credential-provider-config".into(), config.into()]);
             flags.extend(["--image-credential-provider-bin-dir".into(), programs.into()]);
+            flags.extend(["--plain-http".into(), OsString::from(&self.registry)]);
         }
         if self.private != Some(Private::Plugin) {
             let token = control.token(AGENT, Some(pod), Some(AUDIENCE)).await?;
@@ -105,6 +107,14 @@ fn write_plugin(registry: &str, folder: &Path) -> Result<[PathBuf; 2], FleetErro
     };
     written().map_err(FleetError::setup("write a credential plugin"))?;
     Ok(paths)
+}
+
+/// What is applied.
+pub(super) fn file(private: Option<Private>, file: File) -> Result<File, FleetError> {
+    match private {
+        Some(Private::Plugin) => file.without_secrets(),
+        _ => Ok(file),
+    }
 }
 
 /// Who may use the registry.

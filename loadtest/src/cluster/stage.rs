@@ -63,7 +63,7 @@ impl Stage {
         let auth = private::auth(config.private);
         let origin = Origin::start(&lab, 1, Some(config.registry), auth, scratch).await?;
         let registry = origin.registry.name();
-        let file = File::new(&registry)?;
+        let file = private::file(config.private, File::new(&registry)?)?;
         tracing::info!("making {} images for the registry", file.images().len());
         let images = push_images(config, &file, &origin, scratch).await?;
         tracing::info!("starting etcd and kube-apiserver");

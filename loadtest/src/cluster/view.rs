@@ -27,7 +27,7 @@ pub(super) struct View {
 impl View {
     pub(super) fn of(object: &NodeImageCache) -> Self {
         let held = object.status.as_ref().map_or(&[][..], |status| &status.images);
-        let report = |digest: &Option<String>| held.iter().find(|held| held.digest == *digest);
+        let report = |digest: &str| held.iter().find(|held| held.digest == digest);
         let images = &object.spec.images;
         let reports: Vec<_> = images.iter().filter_map(|image| report(&image.digest)).collect();
         let is_warm = |held: &&HeldImage| held.state == NodeImageState::Warm;
@@ -59,7 +59,7 @@ mod tests {
     use super::*;
 
     fn object(reports: &[(&str, NodeImageState)]) -> NodeImageCache {
-        let digest = |of: &str| Some(format!("sha256:{of}"));
+        let digest = |of: &str| format!("sha256:{of}");
         let image =
             |of: &str, source| DesiredImage { digest: digest(of), source, ..Default::default() };
         let images = vec![image("a", Source::Upstream), image("b", Source::Peers)];

@@ -40,9 +40,9 @@ pub(crate) fn assemble(
         observed_generation: object.metadata.generation,
         agent_version: Some(env!("CARGO_PKG_VERSION").to_owned()),
         counts: counts(&told.order, &images),
-        disk: None,
         images,
         problem: problem.map(short),
+        ..NodeImageCacheStatus::default()
     }
 }
 
@@ -83,7 +83,7 @@ fn wanted(
             None => held.reason = Some(NodeReason::OtherImagesFirst),
         },
     }
-    let [upstream, peers] = held.digest.as_ref().map_or([0; 2], |digest| counted.of(digest));
+    let [upstream, peers] = counted.of(&held.digest);
     held.bytes_from_upstream += upstream;
     held.bytes_from_peers += peers;
     held
@@ -127,7 +127,7 @@ fn leaving(
 ) -> HeldImage {
     let mut held = HeldImage {
         name: image.refs.first().cloned().unwrap_or_default(),
-        digest: Some(image.digest.clone()),
+        digest: image.digest.clone(),
         state: NodeImageState::Removing,
         ..HeldImage::default()
     };
@@ -176,16 +176,16 @@ impl Counted {
         let status = object.and_then(|object| object.status.as_ref());
         let images = status.into_iter().flat_map(|status| &status.images);
         let counts = |image: &HeldImage| {
-            Some((image.digest.clone()?, [image.bytes_from_upstream, image.bytes_from_peers]))
+            (image.digest.clone(), [image.bytes_from_upstream, image.bytes_from_peers])
         };
-        Self(images.filter_map(counts).collect())
+        Self(images.map(counts).collect())
     }
 
     /// Forgets images that are no longer in the spec: who declares one again counts anew.
     pub(crate) fn keep(&mut self, object: Option<&NodeImageCache>) {
         let images = object.into_iter().flat_map(|object| &object.spec.images);
-        let digests: Vec<_> = images.filter_map(|image| image.digest.clone()).collect();
-        self.0.retain(|digest, _| digests.contains(digest));
+        let digests: Vec<_> = images.map(|image| &image.digest).collect();
+        self.0.retain(|digest, _| digests.contains(&digest));
     }
 
     fn of(&self, digest: &str) -> [u64; 2] {

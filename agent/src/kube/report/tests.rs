@@ -11,7 +11,7 @@ const DAY: u64 = 86_400;
 fn image(state: NodeImageState, done: u64) -> HeldImage {
     HeldImage {
         name: "r.example/a:v1".into(),
-        digest: Some("sha256:1".into()),
+        digest: "sha256:1".into(),
         generation: 1,
         state,
         bytes_total: Some(1000),

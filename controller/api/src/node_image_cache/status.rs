@@ -6,7 +6,10 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use super::state::{NodeImageState, NodeReason};
+use super::{
+    question::{ImageAnswer, MAX_QUESTIONS},
+    state::{NodeImageState, NodeReason},
+};
 use crate::{
     image_cache::MAX_IMAGES,
     schema::{self, DIGEST},
@@ -16,7 +19,10 @@ use crate::{
 const MAX_HELD: usize = 2 * MAX_IMAGES;
 
 /// The end of a chain of errors says enough.
-const MAX_MESSAGE: usize = 1024;
+pub(super) const MAX_MESSAGE: usize = 1024;
+
+/// Patterns of registries that one node has logins for.
+pub const MAX_LOGINS: usize = 64;
 
 /// What the node holds. Written by that node's agent, nobody else.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize, Serialize, JsonSchema)]
@@ -41,6 +47,17 @@ pub struct NodeImageCacheStatus {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = MAX_HELD), extend("x-kubernetes-list-type" = "atomic"))]
     pub images: Vec<HeldImage>,
+
+    /// Registries and repositories that the node's credential plugins have logins for, as patterns
+    /// (matchImages of the kubelet's CredentialProviderConfig): *.dkr.ecr.*.amazonaws.com.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = MAX_LOGINS), extend("x-kubernetes-list-type" = "atomic"))]
+    pub logins: Vec<String>,
+
+    /// What registries said of the images that the node was asked about.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = MAX_QUESTIONS), extend("x-kubernetes-list-type" = "atomic"))]
+    pub answers: Vec<ImageAnswer>,
 
     /// What is wrong with the agent as a whole, in a sentence.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -83,10 +100,9 @@ pub struct HeldImage {
     #[serde(rename = "ref")]
     pub name: String,
 
-    /// Its digest in the spec, or what the registry told the seed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Its digest in the spec.
     #[schemars(regex(pattern = DIGEST))]
-    pub digest: Option<String>,
+    pub digest: String,
 
     /// The generation in the spec that this speaks of.
     #[serde(default)]

@@ -9,10 +9,11 @@ use kube::{
     api::{Patch, PatchParams, PostParams},
 };
 use onepull_api::{
-    CacheState, ConditionReason, ConditionType, Counts, DesiredImage, Disk, HeldImage, ImageCache,
-    ImageCacheSpec, ImageCacheStatus, ImageList, ImageStatus, NodeCounts, NodeImageCache,
-    NodeImageCacheSpec, NodeImageCacheStatus, NodeImageState, NodeReason, NodeSummary, NotWarmNode,
-    NotWarmReason, OnDelete, Rollout, SecretName, Share, Source, Strategy, UnwantedImage, Window,
+    CacheState, ConditionReason, ConditionType, Counts, DesiredImage, Disk, HeldImage, ImageAnswer,
+    ImageCache, ImageCacheSpec, ImageCacheStatus, ImageList, ImageQuestion, ImageStatus,
+    NodeCounts, NodeImageCache, NodeImageCacheSpec, NodeImageCacheStatus, NodeImageState,
+    NodeReason, NodeSummary, NotWarmNode, NotWarmReason, OnDelete, PlatformImage, Rollout,
+    SecretName, Share, Source, Strategy, UnwantedImage, Window,
 };
 use serde_json::json;
 
@@ -101,12 +102,17 @@ fn told() -> NodeImageCacheSpec {
         zone: Some("a".into()),
         images: vec![DesiredImage {
             refs: vec!["r.example/app:v1".into()],
-            digest: Some(digest()),
+            digest: digest(),
             source: Source::Upstream,
             generation: 2,
             caches: vec!["default/typed".into()],
         }],
         remove: vec![UnwantedImage { refs: vec!["r.example/app:v0".into()], digest: digest() }],
+        questions: vec![ImageQuestion {
+            name: "r.example/private:v1".into(),
+            platforms: vec!["linux/amd64".into()],
+            asked: asked(),
+        }],
     }
 }
 
@@ -118,7 +124,7 @@ fn reported() -> NodeImageCacheStatus {
         disk: Some(Disk { capacity_bytes: 1 << 40, available_bytes: 1 << 39 }),
         images: vec![HeldImage {
             name: "r.example/app:v1".into(),
-            digest: Some(digest()),
+            digest: digest(),
             generation: 2,
             state: NodeImageState::Failed,
             since: Some(Time("2026-11-24T12:00:00Z".parse().unwrap())),
@@ -130,8 +136,26 @@ fn reported() -> NodeImageCacheStatus {
             bytes_from_peers: 2,
             blobs_complete: false,
         }],
+        logins: vec!["*.example".into()],
+        answers: vec![ImageAnswer {
+            name: "r.example/private:v1".into(),
+            asked: asked(),
+            digest: Some(digest()),
+            images: vec![PlatformImage {
+                platform: "linux/amd64".into(),
+                manifest: digest(),
+                compressed_bytes: 1 << 34,
+                disk_bytes: 1 << 35,
+            }],
+            reason: None,
+            message: None,
+        }],
         problem: None,
     }
+}
+
+fn asked() -> Time {
+    Time("2026-11-24T12:00:00Z".parse().unwrap())
 }
 
 #[tokio::test]

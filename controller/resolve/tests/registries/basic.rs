@@ -25,8 +25,8 @@ async fn a_private_image_needs_the_right_secret() {
     let wrong = secrets(&host, &[(USER, "wrong-horse"), ("nobody", PASSWORD)]);
     let error = resolver.resolve(&name, &wrong).await.unwrap_err();
     assert!(!error.is_worth_retrying());
-    let both = vec!["creds-0".to_owned(), "creds-1".to_owned()];
-    assert_eq!(problem(error), Problem::CredentialRefused { secrets: both });
+    let both = vec!["secret creds-0".to_owned(), "secret creds-1".to_owned()];
+    assert_eq!(problem(error), Problem::CredentialRefused { sources: both });
 
     let rotated = secrets(&host, &[(USER, "wrong-horse"), (USER, PASSWORD)]);
     let resolved = resolver.resolve(&name, &rotated).await.unwrap();

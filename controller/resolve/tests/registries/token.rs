@@ -35,8 +35,8 @@ async fn a_token_is_got_for_the_secret_and_used_until_it_expires() {
     assert_eq!(problem(error), Problem::CredentialMissing);
     let wrong = secrets(&host, &[(USER, "wrong-horse")]);
     let error = resolver.resolve(&name, &wrong).await.unwrap_err();
-    let refused = vec!["creds-0".to_owned()];
-    assert_eq!(problem(error), Problem::CredentialRefused { secrets: refused });
+    let refused = vec!["secret creds-0".to_owned()];
+    assert_eq!(problem(error), Problem::CredentialRefused { sources: refused });
 }
 
 #[tokio::test]
@@ -57,8 +57,8 @@ async fn an_identity_token_is_exchanged() {
     let resolved = resolver.resolve(&name, &secret(IDENTITY)).await.unwrap();
     assert_eq!(&resolved.digest, filled.image.manifest_digest());
     let error = resolver.resolve(&name, &secret("wrong-horse")).await.unwrap_err();
-    let refused = vec!["sso".to_owned()];
-    assert_eq!(problem(error), Problem::CredentialRefused { secrets: refused });
+    let refused = vec!["secret sso".to_owned()];
+    assert_eq!(problem(error), Problem::CredentialRefused { sources: refused });
 }
 
 #[tokio::test]

@@ -43,7 +43,6 @@ fn told() -> NodeImageCache {
                     "since": "2026-11-24T11:59:00Z", "reason": "DiskFull", "message": "no space left",
                     "bytesDone": 7, "bytesFromUpstream": 3,
                 },
-                { "ref": "r.example/open:v1", "state": "Warming" },
                 {
                     "ref": "r.example/web:v1", "digest": WEB, "generation": 1, "state": "Removing",
                     "since": "2031-01-01T00:00:00Z", "reason": "ImageInUse", "blobsComplete": true,

@@ -22,7 +22,8 @@ fn platforms() -> BTreeSet<Platform> {
 }
 
 fn failure(words: &str, wait: Option<SignedDuration>) -> Asked {
-    Err(Failure { trouble: Trouble::new(TroubleKind::RateLimited, words), wait })
+    let trouble = Trouble::new(TroubleKind::RateLimited, words);
+    Err(Failure { trouble, wait, is_refusal: false })
 }
 
 fn words(book: &Book, cache: &ImageCache) -> Option<String> {

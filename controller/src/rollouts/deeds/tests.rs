@@ -73,7 +73,7 @@ fn written(snapshot: &mut Snapshot, plan: &Plan) -> Vec<Deed> {
     };
     let nodes = snapshot.nodes.iter().map(convert).collect();
     let inputs = Inputs { nodes, ..Inputs::default() };
-    let deeds = deeds(snapshot, &inputs, plan, NOW);
+    let deeds = deeds(snapshot, &inputs, plan, &BTreeMap::new(), NOW);
     for deed in &deeds {
         match deed.clone() {
             Deed::Tell(object) => {
@@ -121,6 +121,7 @@ fn a_virtual_node_has_no_object_but_one_that_became_virtual_is_told_to_hold_noth
     let spec = convert::spec(
         &convert::node(&node("kwok"), None, Default::default(), NOW),
         &plan(&["kwok"], false).nodes[&"kwok".into()],
+        &[],
     );
     let told = NodeImageCache::new("kwok", spec);
     snapshot.node_caches.insert("kwok".into(), Arc::new(told));

@@ -46,8 +46,7 @@ impl Model {
         generation: Option<i64>,
         now: Instant,
     ) -> NodeImageCacheStatus {
-        let wanted =
-            |digest: &str| spec.images.iter().any(|image| image.digest.as_deref() == Some(digest));
+        let wanted = |digest: &str| spec.images.iter().any(|image| image.digest == digest);
         self.known.retain(|digest, _| wanted(digest));
         self.current = self.current.take().filter(|(digest, _)| wanted(digest));
         self.next = None;
@@ -61,12 +60,12 @@ impl Model {
             counts: NodeCounts { desired: count(images.len()), warm: count(warm), failed: 0 },
             disk: Some(DISK),
             images,
-            problem: None,
+            ..NodeImageCacheStatus::default()
         }
     }
 
     fn image(&mut self, image: &DesiredImage, now: Instant) -> HeldImage {
-        let digest = image.digest.clone().unwrap_or_default();
+        let digest = image.digest.clone();
         let was_warm =
             self.known.get(&digest).is_some_and(|known| known.state == NodeImageState::Warm);
         let (state, quarters) = match was_warm {
@@ -79,7 +78,7 @@ impl Model {
         let from_upstream = if upstream { bytes } else { before };
         let mut held = HeldImage {
             name: image.refs.first().cloned().unwrap_or_default(),
-            digest: Some(digest.clone()),
+            digest: digest.clone(),
             generation: image.generation,
             state,
             since: None,
@@ -132,7 +131,7 @@ mod tests {
     fn told(digests: &[&str]) -> NodeImageCacheSpec {
         let image = |digest: &&str| DesiredImage {
             refs: vec![format!("r.example/{digest}:v1")],
-            digest: Some((*digest).to_owned()),
+            digest: (*digest).to_owned(),
             source: Source::Peers,
             generation: 1,
             caches: Vec::new(),
