@@ -4,7 +4,7 @@
 //! one stopped, and a write that failed is made by the next cycle. Cycles are some time apart: what
 //! changes meanwhile is one plan, and one write for each node.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use jiff::Timestamp;
 use kube::Client;
@@ -31,6 +31,7 @@ mod inputs;
 use deed::Deed;
 use doing::{Doing, Done};
 use events::Events;
+use inputs::Nodes;
 
 /// Between the beginning of two cycles. Agents report a quarter of an image at a time, so much news
 /// comes at once; and half a second is little beside what it takes to bring an image in.
@@ -62,6 +63,7 @@ pub struct Rollouts {
     resolving: Resolving,
     doing: Doing,
     events: Events,
+    nodes: Nodes,
     history: History,
     metrics: Metrics,
     /// Cycles in a row in which a write failed.
@@ -82,8 +84,8 @@ impl Rollouts {
     ) -> Self {
         let doing = Doing::new(client.clone(), metrics.clone());
         let events = Events::new(client.clone(), metrics.clone());
-        let history = History::default();
-        Self { policy, world, resolving, doing, events, history, metrics, setbacks: 0 }
+        let (nodes, history) = (Nodes::default(), History::default());
+        Self { policy, world, resolving, doing, events, nodes, history, metrics, setbacks: 0 }
     }
 
     /// Runs until it is dropped.
@@ -116,9 +118,9 @@ impl Rollouts {
     async fn cycle(&mut self) -> Duration {
         let (now, started) = (Timestamp::now(), Instant::now());
         let snapshot = self.world.snapshot(now);
-        let nodes = inputs::nodes(&snapshot, self.policy, now);
+        let nodes = self.nodes.of(&snapshot, self.policy);
         let platforms = nodes.iter().map(|node| node.platform.clone()).collect();
-        let delegates = inputs::delegates(&snapshot, &nodes);
+        let delegates = inputs::delegates(&snapshot);
         let ask_again = self.resolving.tend(&snapshot.caches, &platforms, &delegates, now);
         let (plan, deeds) = self.plan(&snapshot, nodes, &platforms, now);
         let again = [plan.again, ask_again].into_iter().flatten().min();
@@ -141,7 +143,7 @@ impl Rollouts {
     fn plan(
         &mut self,
         snapshot: &Snapshot,
-        nodes: Vec<Node>,
+        nodes: Vec<Arc<Node>>,
         platforms: &BTreeSet<Platform>,
         now: Timestamp,
     ) -> (Plan, Vec<Deed>) {
@@ -162,7 +164,7 @@ impl Rollouts {
         let mut failed = 0;
         for done in self.doing.all(deeds).await {
             match done {
-                Done::Told(object) => self.world.note(*object, now),
+                Done::Told(object) => self.world.note(&object, now),
                 Done::Deleted(node) => self.world.forget(&node),
                 Done::Other => {}
                 Done::Failed => failed += 1,

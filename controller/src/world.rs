@@ -1,22 +1,22 @@
 //! The objects that a plan is made from, as the API server had them last.
 //!
-//! They are listed once and watched from then on; what plans do not need is dropped on the way in, as
-//! 5,000 real nodes would take hundreds of megabytes. What this controller wrote itself counts at
-//! once, before the watch brings it back: a plan that does not know what the one before it told a node
-//! would tell another node the same.
+//! They are listed once and watched from then on. What plans read of nodes is kept in the planner's own
+//! words, and every name once: 5,000 real nodes would take hundreds of megabytes. What this controller
+//! wrote itself counts at once, before the watch brings it back: a plan that does not know what the one
+//! before it told a node would tell another node the same.
 
-use std::{collections::HashMap, fmt::Debug, sync::Arc};
+use std::{
+    collections::HashMap,
+    fmt::Debug,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use futures::{Stream, StreamExt};
 use jiff::Timestamp;
 use k8s_openapi::api::core::v1::Node;
 use kube::{
     Api, Client, Resource,
-    runtime::{
-        WatchStreamExt,
-        reflector::{self, Store, store::Writer},
-        watcher,
-    },
+    runtime::{WatchStreamExt, watcher},
 };
 use onepull_api::{ImageCache, NodeImageCache};
 use prometheus_client::metrics::counter::Counter;
@@ -25,18 +25,23 @@ use tokio::sync::Notify;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::warn;
 
-use crate::metrics::{Kind, Metrics, Watched};
+use crate::{
+    convert::{Machine, Names, Told},
+    metrics::{Kind, Metrics, Watched},
+};
 
-mod told;
-mod trim;
+mod ahead;
+mod kept;
 
-use told::Told;
+use ahead::Ahead;
+use kept::Kept;
 
 /// The objects, and word of their changes.
 pub struct World {
-    caches: Store<ImageCache>,
-    nodes: Store<Node>,
-    told: Told,
+    caches: Kept<ImageCache>,
+    machines: Kept<Machine>,
+    told: Ahead,
+    names: Arc<Mutex<Names>>,
     changed: Arc<Notify>,
 }
 
@@ -46,9 +51,9 @@ pub struct Snapshot {
     /// Image caches, in no order.
     pub caches: Vec<Arc<ImageCache>>,
     /// Nodes, in no order.
-    pub nodes: Vec<Arc<Node>>,
+    pub machines: Vec<Arc<Machine>>,
     /// What nodes are told and report, by the node's name.
-    pub node_caches: HashMap<String, Arc<NodeImageCache>>,
+    pub told: HashMap<String, Arc<Told>>,
 }
 
 // === impl World ===
@@ -64,19 +69,23 @@ impl World {
     ) -> Self {
         let changed = Arc::new(Notify::new());
         let watch = Watch { client, metrics, tasks, running, changed: &changed };
-        let caches = watch.all(Kind::imagecaches, trim::metadata::<ImageCache>);
-        let nodes = watch.all(Kind::nodes, trim::node);
-        let told = watch.all(Kind::nodeimagecaches, trim::metadata::<NodeImageCache>);
-        let told = Told::new(told);
-        Self { caches, nodes, told, changed }
+        let names = Arc::<Mutex<Names>>::default();
+        let caches = watch.all(Kind::imagecaches, slim);
+        let known = Arc::clone(&names);
+        let machines =
+            watch.all(Kind::nodes, move |node: Node| Machine::read(&node, &mut lock(&known)));
+        let known = Arc::clone(&names);
+        let told = watch.all(Kind::nodeimagecaches, move |object: NodeImageCache| {
+            Told::read(&object, &mut lock(&known), Timestamp::now())
+        });
+        Self { caches, machines, told: Ahead::new(told), names, changed }
     }
 
     /// Resolves when everything has been listed once. Before that a plan would take missing nodes for
     /// deleted ones.
     pub async fn is_listed(&self) {
-        // The writers live as long as the watches, so that none is dropped before.
-        let _ = self.caches.wait_until_ready().await;
-        let _ = self.nodes.wait_until_ready().await;
+        self.caches.is_listed().await;
+        self.machines.is_listed().await;
         self.told.is_listed().await;
     }
 
@@ -88,15 +97,15 @@ impl World {
     /// The objects now.
     pub fn snapshot(&mut self, now: Timestamp) -> Snapshot {
         Snapshot {
-            caches: self.caches.state(),
-            nodes: self.nodes.state(),
-            node_caches: self.told.state(now),
+            caches: self.caches.all(),
+            machines: self.machines.all(),
+            told: self.told.state(now),
         }
     }
 
     /// Takes note of what a node was told, as the API server answered.
-    pub fn note(&mut self, told: NodeImageCache, now: Timestamp) {
-        self.told.note(told, now);
+    pub fn note(&mut self, told: &NodeImageCache, now: Timestamp) {
+        self.told.note(Told::read(told, &mut lock(&self.names), now), now);
     }
 
     /// Takes note that a node's object was deleted.
@@ -117,21 +126,25 @@ struct Watch<'a> {
 // === impl Watch ===
 
 impl Watch<'_> {
-    fn all<K>(&self, resource: Kind, trim: fn(&mut K)) -> Store<K>
+    fn all<K, V>(&self, resource: Kind, keep: impl Fn(K) -> V + Send + 'static) -> Kept<V>
     where
         K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
+        V: Send + Sync + 'static,
     {
-        let (store, writer) = reflector::store();
+        let kept = Kept::default();
         let api: Api<K> = Api::all(self.client.clone());
-        let events = watcher(api, watcher::Config::default()).default_backoff().modify(trim);
+        let events = watcher(api, watcher::Config::default()).default_backoff();
         let running = self.running.clone();
         let counted = Counted {
             lists: self.metrics.lists.get_or_create_owned(&Watched { resource }),
             errors: self.metrics.watch_errors.get_or_create_owned(&Watched { resource }),
         };
-        let kept = keep(events, writer, counted, Arc::clone(self.changed));
-        self.tasks.spawn(async move { running.run_until_cancelled(kept).await });
-        store
+        let (into, changed) = (kept.clone(), Arc::clone(self.changed));
+        let following = async move {
+            running.run_until_cancelled(follow(events, into, keep, counted, changed)).await
+        };
+        self.tasks.spawn(following);
+        kept
     }
 }
 
@@ -141,23 +154,25 @@ struct Counted {
     errors: Counter,
 }
 
-/// Keeps what a watch tells in `writer`'s store.
-async fn keep<K>(
+/// Keeps what a watch tells.
+async fn follow<K: Resource<DynamicType = ()>, V>(
     events: impl Stream<Item = watcher::Result<watcher::Event<K>>>,
-    writer: Writer<K>,
+    kept: Kept<V>,
+    keep: impl Fn(K) -> V,
     counted: Counted,
     changed: Arc<Notify>,
-) where
-    K: Resource<DynamicType = ()> + Clone + 'static,
-{
-    let mut events = std::pin::pin!(events.reflect(writer));
+) {
+    let mut events = std::pin::pin!(events);
     while let Some(event) = events.next().await {
         match event {
-            // Of a list's objects the end tells.
-            Ok(watcher::Event::Init | watcher::Event::InitApply(_)) => {}
             Ok(event) => {
                 counted.lists.inc_by(u64::from(matches!(event, watcher::Event::InitDone)));
-                changed.notify_one();
+                // Of a list's objects the end tells.
+                let is_part = matches!(event, watcher::Event::Init | watcher::Event::InitApply(_));
+                kept.take_in(event, &keep);
+                if !is_part {
+                    changed.notify_one();
+                }
             }
             Err(error) => {
                 counted.errors.inc();
@@ -165,4 +180,14 @@ async fn keep<K>(
             }
         }
     }
+}
+
+/// A cache without what says who wrote which field, which is often larger than the rest.
+fn slim(mut cache: ImageCache) -> ImageCache {
+    (cache.metadata.managed_fields, cache.metadata.annotations) = (None, None);
+    cache
+}
+
+fn lock(names: &Mutex<Names>) -> MutexGuard<'_, Names> {
+    names.lock().unwrap_or_else(PoisonError::into_inner)
 }

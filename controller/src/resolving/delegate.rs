@@ -1,43 +1,43 @@
 //! Nodes that can ask a registry in the controller's place.
 
-use onepull_api::{ImageAnswer, ImageQuestion, NodeImageCache};
+use onepull_api::{ImageAnswer, ImageQuestion};
 use onepull_resolve::{ImageRef as Reference, PlatformImage, Resolved};
+
+use crate::convert::{Said, Told};
 
 /// A node that is ready and has logins of its own, as its credential plugins know them.
 #[derive(Clone, Copy, Debug)]
 pub struct Delegate<'a> {
-    name: &'a str,
-    object: &'a NodeImageCache,
+    told: &'a Told,
+    said: &'a Said,
 }
 
 // === impl Delegate ===
 
 impl<'a> Delegate<'a> {
-    /// The node of that name, if its agent says that it has logins.
-    pub fn new(name: &'a str, object: &'a NodeImageCache) -> Option<Self> {
-        let has_logins = object.status.as_ref().is_some_and(|status| !status.logins.is_empty());
-        has_logins.then_some(Self { name, object })
+    /// The node, if its agent says that it has logins.
+    pub fn new(told: &'a Told) -> Option<Self> {
+        let said = told.said.as_ref()?;
+        (!said.logins.is_empty()).then_some(Self { told, said })
     }
 
     pub(super) fn name(&self) -> &'a str {
-        self.name
+        &self.told.name
     }
 
     /// Whether it may have a login for an image.
     pub(super) fn may_ask_for(&self, image: &Reference) -> bool {
-        let logins = self.object.status.iter().flat_map(|status| &status.logins);
-        logins.into_iter().any(|pattern| image.is_for(pattern))
+        self.said.logins.iter().any(|pattern| image.is_for(pattern))
     }
 
     /// What it is asked already.
     pub(super) fn questions(&self) -> &'a [ImageQuestion] {
-        &self.object.spec.questions
+        &self.told.questions
     }
 
     /// What it answers.
     pub(super) fn answer(&self, question: &ImageQuestion) -> Option<&'a ImageAnswer> {
-        let answers = self.object.status.iter().flat_map(|status| &status.answers);
-        answers.into_iter().find(|answer| answer.is_to(question))
+        self.said.answers.iter().find(|answer| answer.is_to(question))
     }
 }
 

@@ -12,7 +12,7 @@ use onepull_api::{ImageCache, ImageQuestion, NodeImageCache, OnDelete};
 
 use super::Deed;
 use crate::{
-    convert,
+    convert::{self, Machine, Told},
     planner::{Inputs, Node, NodePlan, Plan},
     world::Snapshot,
 };
@@ -23,26 +23,27 @@ const FINALIZER: &str = "onepull.dev/images";
 /// All that differs. `questions` are those that nodes are to be asked, by their names.
 pub(super) fn deeds(
     snapshot: &Snapshot,
-    inputs: &Inputs<Node>,
+    inputs: &Inputs<Arc<Node>>,
     plan: &Plan,
     questions: &BTreeMap<String, Vec<ImageQuestion>>,
     now: Timestamp,
 ) -> Vec<Deed> {
     let mut deeds = Vec::new();
     let empty = NodePlan::default();
-    let mut orphans: HashMap<&str, &Arc<NodeImageCache>> =
-        snapshot.node_caches.iter().map(|(name, object)| (name.as_str(), object)).collect();
-    for (object, node) in snapshot.nodes.iter().zip(&inputs.nodes) {
+    let mut orphans: HashMap<&str, &Arc<Told>> =
+        snapshot.told.iter().map(|(name, told)| (name.as_str(), told)).collect();
+    for (machine, node) in snapshot.machines.iter().zip(&inputs.nodes) {
         let told = orphans.remove(node.name.as_str());
         // Nobody reads there what it is told.
         if node.virtual_node && told.is_none() {
             continue;
         }
         let questions = questions.get(node.name.as_str()).map_or(&[][..], Vec::as_slice);
-        let spec = convert::spec(node, plan.nodes.get(&node.name).unwrap_or(&empty), questions);
-        if told.is_none_or(|told| told.spec != spec) {
+        let plan = plan.nodes.get(&node.name).unwrap_or(&empty);
+        if told.is_none_or(|told| !convert::says(told, node, plan, questions)) {
+            let spec = convert::spec(node, plan, questions);
             let mut told = NodeImageCache::new(node.name.as_str(), spec);
-            told.metadata.owner_references = Some(vec![owner(object)]);
+            told.metadata.owner_references = Some(vec![owner(machine)]);
             deeds.push(Deed::Tell(Box::new(told)));
         }
     }
@@ -50,7 +51,7 @@ pub(super) fn deeds(
     deeds.extend(
         orphans
             .into_iter()
-            .map(|(node, told)| Deed::Delete { node: node.to_owned(), uid: told.uid() }),
+            .map(|(node, told)| Deed::Delete { node: node.to_owned(), uid: told.uid.clone() }),
     );
     for cache in &snapshot.caches {
         deeds.extend(finalizer(cache, plan));
@@ -60,12 +61,12 @@ pub(super) fn deeds(
 }
 
 /// A node's object goes with the node.
-fn owner(node: &v1::Node) -> OwnerReference {
+fn owner(machine: &Machine) -> OwnerReference {
     OwnerReference {
         api_version: v1::Node::api_version(&()).into_owned(),
         kind: v1::Node::kind(&()).into_owned(),
-        name: node.name_any(),
-        uid: node.uid().unwrap_or_default(),
+        name: machine.name.to_string(),
+        uid: machine.uid.clone(),
         ..OwnerReference::default()
     }
 }

@@ -1,7 +1,10 @@
+use jiff::Timestamp;
+use onepull_api::NodeImageCache;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::planner::{CacheId, Disk, Hold, Source, State, Trouble, TroubleKind};
+use crate::convert::Names;
+use crate::planner::{CacheId, Disk, Hold, Report, Source, State, Trouble, TroubleKind};
 
 const APP: &str = "sha256:aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa";
 const WEB: &str = "sha256:bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb";
@@ -55,8 +58,10 @@ fn told() -> NodeImageCache {
 }
 
 fn read(machine: Value, object: Option<&NodeImageCache>) -> Node {
-    let machine = serde_json::from_value(machine).unwrap();
-    node(&machine, object, DiskPolicy::default(), now())
+    let (machine, mut names) = (serde_json::from_value(machine).unwrap(), Names::default());
+    let machine = Machine::read(&machine, &mut names);
+    let told = object.map(|object| Told::read(object, &mut names, now()));
+    node(&machine, told.as_ref(), DiskPolicy::default())
 }
 
 #[test]

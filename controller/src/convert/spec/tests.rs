@@ -1,8 +1,12 @@
+use onepull_api::NodeImageCache;
 use proptest::prelude::*;
 use serde_json::json;
 
 use super::*;
-use crate::planner::Digest;
+use crate::{
+    convert::{self, Machine, Names},
+    planner::{CacheId, Digest, ImageRef},
+};
 
 fn hex() -> impl Strategy<Value = String> {
     "[0-9a-f]{64}".prop_map(|hex| format!("sha256:{hex}"))
@@ -35,7 +39,8 @@ fn a_removal() -> impl Strategy<Value = Removal> {
 fn node() -> Node {
     let object = json!({ "metadata": { "name": "gpu-1", "labels": { ZONE: "eu-1a" } } });
     let object = serde_json::from_value(object).unwrap();
-    super::super::node(&object, None, Default::default(), jiff::Timestamp::UNIX_EPOCH)
+    let machine = Machine::read(&object, &mut Names::default());
+    convert::node(&machine, None, Default::default())
 }
 
 #[test]
@@ -69,7 +74,13 @@ proptest! {
         let plan = NodePlan { holds, removals, lacks: Vec::new() };
         let stored = serde_json::to_string(&spec(&node(), &plan, &[])).unwrap();
         let read = serde_json::from_str(&stored).unwrap();
-        prop_assert_eq!(super::holds(&read), plan.holds);
-        prop_assert_eq!(super::removals(&read), plan.removals);
+        let read = NodeImageCache::new("gpu-1", read);
+        let told = Told::read(&read, &mut Names::default(), jiff::Timestamp::UNIX_EPOCH);
+        prop_assert!(says(&told, &node(), &plan, &[]));
+        let other = NodePlan { holds: Vec::new(), ..plan.clone() };
+        prop_assert_eq!(says(&told, &node(), &other, &[]), plan.holds.is_empty());
+        let other = NodePlan { removals: Vec::new(), ..plan.clone() };
+        prop_assert_eq!(says(&told, &node(), &other, &[]), plan.removals.is_empty());
+        prop_assert_eq!((told.holds, told.removals), (plan.holds, plan.removals));
     }
 }

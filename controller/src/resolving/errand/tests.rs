@@ -1,6 +1,7 @@
-use onepull_api::{NodeImageCache, NodeImageCacheSpec, NodeImageCacheStatus, PlatformImage};
+use onepull_api::PlatformImage;
 
 use super::*;
+use crate::convert::{Said, Told};
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
@@ -14,19 +15,26 @@ fn errand(image: &str) -> Errand {
     Errand::new(&image.into(), &["linux/amd64".into()].into(), refusal)
 }
 
-fn node(name: &str, logins: &[&str]) -> NodeImageCache {
+fn node(name: &str, logins: &[&str]) -> Told {
     let logins = logins.iter().map(ToString::to_string).collect();
-    let mut object = NodeImageCache::new(name, NodeImageCacheSpec::default());
-    object.status = Some(NodeImageCacheStatus { logins, ..Default::default() });
-    object
+    Told {
+        name: name.to_owned(),
+        uid: None,
+        generation: None,
+        zone: None,
+        holds: Vec::new(),
+        removals: Vec::new(),
+        questions: Vec::new(),
+        said: Some(Said { logins, ..Said::default() }),
+    }
 }
 
-fn delegates(nodes: &[NodeImageCache]) -> Vec<Delegate<'_>> {
-    nodes.iter().filter_map(|node| Delegate::new(node.metadata.name.as_deref()?, node)).collect()
+fn delegates(nodes: &[Told]) -> Vec<Delegate<'_>> {
+    nodes.iter().filter_map(Delegate::new).collect()
 }
 
 /// What the node answers: a digest, or a reason and a sentence.
-fn answers(node: &mut NodeImageCache, question: &ImageQuestion, said: Result<u32, NodeReason>) {
+fn answers(node: &mut Told, question: &ImageQuestion, said: Result<u32, NodeReason>) {
     let image = |number| PlatformImage {
         platform: "linux/amd64".into(),
         manifest: digest(number),
@@ -41,7 +49,7 @@ fn answers(node: &mut NodeImageCache, question: &ImageQuestion, said: Result<u32
         reason: said.err(),
         message: said.err().map(|_| "no such tag".into()),
     };
-    node.status.get_or_insert_default().answers.push(answer);
+    node.said.get_or_insert_default().answers.push(answer);
 }
 
 fn refusal(asked: Option<Asked>) -> String {
@@ -139,7 +147,7 @@ fn who_takes_over_goes_on_with_the_node_that_was_asked() {
     let mut nodes = [node("a", &["*.example"]), node("b", &["*.example"])];
     let mut before = errand("r.example/app:v1");
     assert!(before.give(&delegates(&nodes[1..]), &[], NOW).is_none());
-    nodes[1].spec.questions.push(before.given().unwrap().question.clone());
+    nodes[1].questions.push(before.given().unwrap().question.clone());
     let mut after = errand("r.example/app:v1");
     assert!(after.give(&delegates(&nodes), &[], NOW + LIMIT / 2).is_none());
     assert_eq!(after.given(), before.given());

@@ -4,19 +4,27 @@ use kube::core::ObjectMeta;
 use serde_json::{Value, json};
 
 use super::*;
+use crate::convert::Names;
 use crate::planner::{
     CacheId, Condition, ConditionReason, Conditions, Hold, NodeCounts, Rollup, Source,
 };
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
-fn node(name: &str) -> Arc<v1::Node> {
+fn machine(name: &str, labels: &[(&str, &str)]) -> Arc<Machine> {
+    let labels = labels.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
     let metadata = ObjectMeta {
         name: Some(name.to_owned()),
         uid: Some(format!("uid-of-{name}")),
+        labels: Some(labels.collect()),
         ..ObjectMeta::default()
     };
-    Arc::new(v1::Node { metadata, ..v1::Node::default() })
+    let node = v1::Node { metadata, ..v1::Node::default() };
+    Arc::new(Machine::read(&node, &mut Names::default()))
+}
+
+fn read(object: &NodeImageCache) -> Arc<Told> {
+    Arc::new(Told::read(object, &mut Names::default(), NOW))
 }
 
 fn cache(more: &Value) -> Arc<ImageCache> {
@@ -67,19 +75,19 @@ fn plan(nodes: &[&str], released: bool) -> Plan {
 
 /// What is written for these objects and that plan; what it does is done to the objects.
 fn written(snapshot: &mut Snapshot, plan: &Plan) -> Vec<Deed> {
-    let convert = |node: &Arc<v1::Node>| {
-        let told = snapshot.node_caches.get(&node.name_any()).map(Arc::as_ref);
-        convert::node(node, told, convert::DiskPolicy::default(), NOW)
+    let convert = |machine: &Arc<Machine>| {
+        let told = snapshot.told.get(machine.name.as_str()).map(Arc::as_ref);
+        Arc::new(convert::node(machine, told, convert::DiskPolicy::default()))
     };
-    let nodes = snapshot.nodes.iter().map(convert).collect();
+    let nodes = snapshot.machines.iter().map(convert).collect();
     let inputs = Inputs { nodes, ..Inputs::default() };
     let deeds = deeds(snapshot, &inputs, plan, &BTreeMap::new(), NOW);
     for deed in &deeds {
         match deed.clone() {
             Deed::Tell(object) => {
-                snapshot.node_caches.insert(object.name_any(), Arc::new(*object));
+                snapshot.told.insert(object.name_any(), read(&object));
             }
-            Deed::Delete { node, .. } => drop(snapshot.node_caches.remove(&node)),
+            Deed::Delete { node, .. } => drop(snapshot.told.remove(&node)),
             Deed::Report { status, .. } => {
                 Arc::make_mut(&mut snapshot.caches[0]).status = Some(*status);
             }
@@ -93,7 +101,8 @@ fn written(snapshot: &mut Snapshot, plan: &Plan) -> Vec<Deed> {
 
 #[test]
 fn every_node_is_told_once_and_its_object_is_owned_by_it() {
-    let mut snapshot = Snapshot { nodes: vec![node("a"), node("b")], ..Snapshot::default() };
+    let machines = vec![machine("a", &[]), machine("b", &[])];
+    let mut snapshot = Snapshot { machines, ..Snapshot::default() };
     let plan = plan(&["a"], false);
     let deeds = written(&mut snapshot, &plan);
     let [Deed::Tell(a), Deed::Tell(b)] = deeds.as_slice() else { panic!("{deeds:?}") };
@@ -113,18 +122,16 @@ fn every_node_is_told_once_and_its_object_is_owned_by_it() {
 
 #[test]
 fn a_virtual_node_has_no_object_but_one_that_became_virtual_is_told_to_hold_nothing() {
-    let mut kwok = node("kwok");
-    let labels = BTreeMap::from([("type".to_owned(), "virtual-kubelet".to_owned())]);
-    Arc::make_mut(&mut kwok).metadata.labels = Some(labels);
-    let mut snapshot = Snapshot { nodes: vec![kwok], ..Snapshot::default() };
+    let kwok = machine("kwok", &[("type", "virtual-kubelet")]);
+    let mut snapshot = Snapshot { machines: vec![kwok.clone()], ..Snapshot::default() };
     assert_eq!(written(&mut snapshot, &Plan::default()), []);
     let spec = convert::spec(
-        &convert::node(&node("kwok"), None, Default::default(), NOW),
+        &convert::node(&kwok, None, Default::default()),
         &plan(&["kwok"], false).nodes[&"kwok".into()],
         &[],
     );
     let told = NodeImageCache::new("kwok", spec);
-    snapshot.node_caches.insert("kwok".into(), Arc::new(told));
+    snapshot.told.insert("kwok".into(), read(&told));
     let deeds = written(&mut snapshot, &Plan::default());
     let [Deed::Tell(told)] = deeds.as_slice() else { panic!("{deeds:?}") };
     assert!(told.spec.images.is_empty());
@@ -134,8 +141,8 @@ fn a_virtual_node_has_no_object_but_one_that_became_virtual_is_told_to_hold_noth
 fn what_a_node_was_told_goes_with_the_node_and_another_of_its_name_stays() {
     let mut told = NodeImageCache::new("gone", Default::default());
     told.metadata.uid = Some("1".into());
-    let node_caches = [("gone".to_owned(), Arc::new(told))].into();
-    let mut snapshot = Snapshot { node_caches, ..Snapshot::default() };
+    let told = [("gone".to_owned(), read(&told))].into();
+    let mut snapshot = Snapshot { told, ..Snapshot::default() };
     let deed = Deed::Delete { node: "gone".into(), uid: Some("1".into()) };
     assert_eq!(written(&mut snapshot, &Plan::default()), [deed]);
     assert_eq!(written(&mut snapshot, &Plan::default()), []);

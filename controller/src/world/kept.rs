@@ -1,0 +1,123 @@
+//! What is kept of the objects of one kind, as a watch tells of them.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
+
+use kube::{Resource, ResourceExt, runtime::watcher::Event};
+use tokio::sync::watch;
+
+/// Of one object.
+type Key = (Option<String>, String);
+
+/// Shared by the watch, which writes, and those who read.
+pub(super) struct Kept<V>(Arc<Shared<V>>);
+
+struct Shared<V> {
+    objects: Mutex<Objects<V>>,
+    /// Whether all have been listed once.
+    listed: watch::Sender<bool>,
+}
+
+struct Objects<V> {
+    known: HashMap<Key, Arc<V>>,
+    /// Those of a list that has not come to its end: until then they are not all.
+    listing: HashMap<Key, Arc<V>>,
+}
+
+// === impl Kept ===
+
+impl<V> Kept<V> {
+    /// All, in no order.
+    pub(super) fn all(&self) -> Vec<Arc<V>> {
+        self.lock().known.values().cloned().collect()
+    }
+
+    /// Resolves when all have been listed once.
+    pub(super) async fn is_listed(&self) {
+        // The sender is here.
+        let _ = self.0.listed.subscribe().wait_for(|listed| *listed).await;
+    }
+
+    /// Takes note of an event; `keep` is what is kept of an object.
+    pub(super) fn take_in<K: Resource>(&self, event: Event<K>, keep: impl FnOnce(K) -> V) {
+        let mut objects = self.lock();
+        match event {
+            Event::Init => objects.listing.clear(),
+            Event::InitApply(object) => {
+                objects.listing.insert(key(&object), Arc::new(keep(object)));
+            }
+            Event::InitDone => {
+                objects.known = std::mem::take(&mut objects.listing);
+                self.0.listed.send_replace(true);
+            }
+            Event::Apply(object) => {
+                objects.known.insert(key(&object), Arc::new(keep(object)));
+            }
+            Event::Delete(object) => drop(objects.known.remove(&key(&object))),
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Objects<V>> {
+        self.0.objects.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<V> Default for Kept<V> {
+    fn default() -> Self {
+        let objects = Mutex::new(Objects { known: HashMap::new(), listing: HashMap::new() });
+        Self(Arc::new(Shared { objects, listed: watch::Sender::new(false) }))
+    }
+}
+
+impl<V> Clone for Kept<V> {
+    fn clone(&self) -> Self {
+        Self(Arc::clone(&self.0))
+    }
+}
+
+fn key(object: &impl Resource) -> Key {
+    (object.namespace(), object.name_any())
+}
+
+#[cfg(test)]
+mod tests {
+    use k8s_openapi::api::core::v1::Node;
+
+    use super::*;
+
+    fn node(name: &str) -> Node {
+        let mut node = Node::default();
+        node.metadata.name = Some(name.to_owned());
+        node
+    }
+
+    #[test]
+    fn a_new_list_takes_the_place_of_the_old_when_it_is_whole() {
+        let kept = Kept::default();
+        let tell = |event| kept.take_in(event, |node: Node| node.name_any());
+        let names = || {
+            let mut names: Vec<_> = kept.all().iter().map(ToString::to_string).collect();
+            names.sort();
+            names
+        };
+        let list = |names: &[&str]| {
+            tell(Event::Init);
+            names.iter().for_each(|name| tell(Event::InitApply(node(name))));
+        };
+        list(&["a", "b"]);
+        assert_eq!(names(), [""; 0], "it is not whole");
+        assert!(!*kept.0.listed.borrow());
+        tell(Event::InitDone);
+        assert!(*kept.0.listed.borrow());
+        tell(Event::Apply(node("c")));
+        tell(Event::Delete(node("a")));
+        assert_eq!(names(), ["b", "c"]);
+        list(&["d"]);
+        assert_eq!(names(), ["b", "c"]);
+        list(&["e"]);
+        tell(Event::InitDone);
+        assert_eq!(names(), ["e"], "a list that broke off is forgotten");
+    }
+}
