@@ -5,9 +5,10 @@
 //! registry now, and for whom; the secrets that those caches name are read at that moment and
 //! kept nowhere. The protocol is in [`onepull_api::logins`].
 
-use std::{io, net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc};
 
 use kube::Client;
+use onepull_admin::{ListenError, bind};
 use thiserror::Error;
 use tokio::{net::TcpListener, time::Duration};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -43,13 +44,8 @@ pub struct Config {
 #[derive(Debug, Error)]
 pub enum LoginsError {
     /// The port is taken, or not for us.
-    #[error("cannot listen on {address} (--logins): {source}; choose another port")]
-    Listen {
-        /// The address.
-        address: SocketAddr,
-        /// What the system said.
-        source: io::Error,
-    },
+    #[error(transparent)]
+    Listen(#[from] ListenError),
     /// There is no certificate.
     #[error("cannot make a certificate: {0}")]
     Certificate(String),
@@ -77,10 +73,8 @@ impl Logins {
     /// # Errors
     /// When the port cannot be had.
     pub async fn open(client: &Client, config: &Config) -> Result<Self, LoginsError> {
-        let Config { listen: address, namespace, identity } = config;
-        let listener = TcpListener::bind(address)
-            .await
-            .map_err(|source| LoginsError::Listen { address: *address, source })?;
+        let Config { listen, namespace, identity } = config;
+        let listener = bind(*listen, "--logins").await?;
         let name = onepull_api::logins::server_name(namespace);
         let authority =
             Authority::new(&name).map_err(|error| LoginsError::Certificate(error.to_string()))?;
@@ -90,14 +84,6 @@ impl Logins {
             granter: Granter::new(client.clone()),
         };
         Ok(Self { listener, authority, published, desk: Arc::new(desk) })
-    }
-
-    /// Where it listens.
-    ///
-    /// # Errors
-    /// When the system does not say.
-    pub fn address(&self) -> io::Result<SocketAddr> {
-        self.listener.local_addr()
     }
 
     /// Answers until `running` is cancelled, and takes its authority back.
