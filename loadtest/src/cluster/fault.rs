@@ -17,7 +17,7 @@ use super::{
 };
 use crate::fleet::{FleetError, containerd::Node};
 
-/// It strikes when the registry has sent this part of the images.
+/// The controller dies when the registry has sent this part of the images.
 const STRIKES_AT: f64 = 0.3;
 
 /// How long after its death a node is no longer ready. A node controller waits 40 s.
@@ -27,8 +27,8 @@ const UNNOTICED: Duration = Duration::from_secs(5);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Fault {
-    /// A node that is pulling an image from the registry dies, containerd and agent, and comes back
-    /// when the others are warm.
+    /// A node that has half of an image, which it pulls from the registry, dies, containerd and agent,
+    /// and comes back when the others are warm.
     Seed,
     /// The controller that leads dies; another one is running.
     Controller,
@@ -94,7 +94,9 @@ impl Story {
         now: f64,
     ) -> Result<(), FleetError> {
         match self.phase {
-            Phase::Before if sent >= STRIKES_AT => self.strikes(stage, seen, now).await,
+            Phase::Before if self.fault == Fault::Seed || sent >= STRIKES_AT => {
+                self.strikes(stage, seen, now).await
+            }
             Phase::Dead { node, since } if since.elapsed() >= UNNOTICED => {
                 stage.mark(objects, node, false).await?;
                 self.phase = Phase::Unready { node };
@@ -139,12 +141,12 @@ impl Story {
 // === impl Stage ===
 
 impl Stage {
-    /// The node that lacks most of what it is to pull from the registry, and has begun to.
+    /// The node that lacks most of what it is to pull from the registry, and reports half of it.
     fn seed(&self, seen: &Seen) -> Option<Seed> {
         let seeds = self.nodes.iter().enumerate().map(|(node, parts)| {
             let images = self.images.iter().filter(|image| {
                 let digest = image.image.manifest.to_string();
-                is_seeding(seen, &parts.name, &digest)
+                has_half(seen, &parts.name, &digest)
             });
             let unfinished = images.map(|image| unfinished(parts, &image.image.sizes)).sum();
             Seed { node, unfinished }
@@ -176,12 +178,16 @@ impl Stage {
     }
 }
 
-fn is_seeding(seen: &Seen, node: &str, digest: &str) -> bool {
+/// Whether a node pulls an image from the registry, and reports half of it or more.
+fn has_half(seen: &Seen, node: &str, digest: &str) -> bool {
     let Some(object) = seen.nodes.get(node) else { return false };
     let mut told = object.spec.images.iter();
     let mut reports = object.status.iter().flat_map(|status| &status.images);
     told.any(|image| image.digest == digest && image.source == Source::Upstream)
-        && reports.any(|held| held.digest == digest && held.state == NodeImageState::Warming)
+        && reports.any(|held| {
+            let has_half = held.bytes_total.is_some_and(|total| 2 * held.bytes_done >= total);
+            held.digest == digest && held.state == NodeImageState::Warming && has_half
+        })
 }
 
 /// Bytes of blobs that are not complete on a node.
