@@ -132,8 +132,8 @@ impl Metrics {
         registry.register_with_unit("reconcile", help, seconds.clone(), self.cycles.clone());
         let help = "Looks at all objects in which a write failed, so that they were repeated";
         registry.register("reconcile_errors", help, self.cycle_errors.clone());
-        let help = "Time to make a plan of all objects";
-        registry.register_with_unit("plan", help, seconds, self.plans.clone());
+        let help = "CPU time to make a plan of all objects";
+        registry.register_with_unit("plan_cpu", help, seconds, self.plans.clone());
         let help = "Writes that the API server took";
         registry.register("writes", help, self.writes.clone());
         let help = "Writes that the API server refused, or did not answer in time";

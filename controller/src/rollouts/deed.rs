@@ -1,12 +1,21 @@
 //! One thing to be written.
 
-use onepull_api::{ImageCacheStatus, NodeImageCache};
+use std::sync::Arc;
+
+use k8s_openapi::{api::core::v1, apimachinery::pkg::apis::meta::v1::OwnerReference};
+use kube::Resource;
+use onepull_api::{ImageCacheStatus, ImageQuestion, NodeImageCache};
+
+use crate::{
+    convert::{self, Machine},
+    planner::{Node, NodePlan},
+};
 
 /// Something that differs from a plan, and how it is mended.
 #[derive(Clone, Debug, PartialEq)]
 pub(super) enum Deed {
     /// A node is to be told this.
-    Tell(Box<NodeImageCache>),
+    Tell(Box<Telling>),
     /// What a node was told goes with the node.
     Delete {
         /// The node.
@@ -34,4 +43,36 @@ pub(super) enum Deed {
         /// Of the object that this was decided on.
         resource_version: Option<String>,
     },
+}
+
+/// What a node is to be told. The object is made when it is written: those of thousands of nodes at once
+/// would take more than all else.
+#[derive(Clone, Debug, PartialEq)]
+pub(super) struct Telling {
+    pub(super) machine: Arc<Machine>,
+    pub(super) node: Arc<Node>,
+    pub(super) plan: NodePlan,
+    pub(super) questions: Vec<ImageQuestion>,
+}
+
+// === impl Telling ===
+
+impl Telling {
+    /// The object, which goes with the node.
+    pub(super) fn object(&self) -> NodeImageCache {
+        let spec = convert::spec(&self.node, &self.plan, &self.questions);
+        let mut object = NodeImageCache::new(self.machine.name.as_str(), spec);
+        object.metadata.owner_references = Some(vec![owner(&self.machine)]);
+        object
+    }
+}
+
+fn owner(machine: &Machine) -> OwnerReference {
+    OwnerReference {
+        api_version: v1::Node::api_version(&()).into_owned(),
+        kind: v1::Node::kind(&()).into_owned(),
+        name: machine.name.to_string(),
+        uid: machine.uid.clone(),
+        ..OwnerReference::default()
+    }
 }

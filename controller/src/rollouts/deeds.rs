@@ -6,13 +6,12 @@ use std::{
 };
 
 use jiff::Timestamp;
-use k8s_openapi::{api::core::v1, apimachinery::pkg::apis::meta::v1::OwnerReference};
-use kube::{Resource, ResourceExt};
-use onepull_api::{ImageCache, ImageQuestion, NodeImageCache, OnDelete};
+use kube::ResourceExt;
+use onepull_api::{ImageCache, ImageQuestion, OnDelete};
 
-use super::Deed;
+use super::{Deed, deed::Telling};
 use crate::{
-    convert::{self, Machine, Told},
+    convert::{self, Told},
     planner::{Inputs, Node, NodePlan, Plan},
     world::Snapshot,
 };
@@ -20,11 +19,12 @@ use crate::{
 /// Holds a cache back from its deletion until its images are removed.
 const FINALIZER: &str = "onepull.dev/images";
 
-/// All that differs. `questions` are those that nodes are to be asked, by their names.
+/// All that differs. `questions` are those that nodes are to be asked, by their names. The lists of nodes
+/// that are told something are taken out of the plan.
 pub(super) fn deeds(
     snapshot: &Snapshot,
     inputs: &Inputs<Arc<Node>>,
-    plan: &Plan,
+    plan: &mut Plan,
     questions: &BTreeMap<String, Vec<ImageQuestion>>,
     now: Timestamp,
 ) -> Vec<Deed> {
@@ -39,12 +39,14 @@ pub(super) fn deeds(
             continue;
         }
         let questions = questions.get(node.name.as_str()).map_or(&[][..], Vec::as_slice);
-        let plan = plan.nodes.get(&node.name).unwrap_or(&empty);
-        if told.is_none_or(|told| !convert::says(told, node, plan, questions)) {
-            let spec = convert::spec(node, plan, questions);
-            let mut told = NodeImageCache::new(node.name.as_str(), spec);
-            told.metadata.owner_references = Some(vec![owner(machine)]);
-            deeds.push(Deed::Tell(Box::new(told)));
+        let lists = plan.nodes.get(&node.name).unwrap_or(&empty);
+        if told.is_none_or(|told| !convert::says(told, node, lists, questions)) {
+            deeds.push(Deed::Tell(Box::new(Telling {
+                machine: Arc::clone(machine),
+                node: Arc::clone(node),
+                plan: plan.nodes.remove(&node.name).unwrap_or_default(),
+                questions: questions.to_vec(),
+            })));
         }
     }
     // A collector of garbage does this too, where there is one.
@@ -58,17 +60,6 @@ pub(super) fn deeds(
         deeds.extend(report(cache, plan, now));
     }
     deeds
-}
-
-/// A node's object goes with the node.
-fn owner(machine: &Machine) -> OwnerReference {
-    OwnerReference {
-        api_version: v1::Node::api_version(&()).into_owned(),
-        kind: v1::Node::kind(&()).into_owned(),
-        name: machine.name.to_string(),
-        uid: machine.uid.clone(),
-        ..OwnerReference::default()
-    }
 }
 
 fn report(cache: &ImageCache, plan: &Plan, now: Timestamp) -> Option<Deed> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use futures::{StreamExt, stream};
+use futures::{Stream, StreamExt, stream};
 use kube::{
     Api, Client, ResourceExt,
     api::{DeleteParams, Patch, PatchParams, Preconditions},
@@ -12,7 +12,7 @@ use serde_json::json;
 use tokio::time::timeout;
 use tracing::warn;
 
-use super::{Deed, FIELD_MANAGER};
+use super::{Deed, FIELD_MANAGER, deed::Telling};
 use crate::metrics::{Metrics, Written};
 
 /// Writes under way at once: a rollout on 5,000 nodes is told within a minute, and an API server of
@@ -47,9 +47,8 @@ impl Doing {
     }
 
     /// Does all of it, in no order.
-    pub(super) async fn all(&self, deeds: Vec<Deed>) -> Vec<Done> {
-        let each = deeds.into_iter().map(|deed| self.one(deed));
-        stream::iter(each).buffer_unordered(AT_ONCE).collect().await
+    pub(super) fn all(&self, deeds: Vec<Deed>) -> impl Stream<Item = Done> {
+        stream::iter(deeds).map(|deed| self.one(deed)).buffer_unordered(AT_ONCE)
     }
 
     async fn one(&self, deed: Deed) -> Done {
@@ -73,7 +72,7 @@ impl Doing {
 
     async fn write(&self, deed: Deed) -> kube::Result<Done> {
         match deed {
-            Deed::Tell(object) => self.tell(*object).await,
+            Deed::Tell(telling) => self.tell(*telling).await,
             Deed::Delete { node, uid } => self.delete(node, uid).await,
             Deed::Report { namespace, name, status } => {
                 self.report(&namespace, &name, &status).await
@@ -88,8 +87,9 @@ impl Doing {
         }
     }
 
-    async fn tell(&self, object: NodeImageCache) -> kube::Result<Done> {
+    async fn tell(&self, telling: Telling) -> kube::Result<Done> {
         let api: Api<NodeImageCache> = Api::all(self.client.clone());
+        let object = telling.object();
         let mut applied = serde_json::to_value(&object).map_err(kube::Error::SerdeError)?;
         // Said also when it is empty: a spec that loses its last field by server-side apply becomes null,
         // which the API server refuses.
@@ -142,7 +142,7 @@ fn written(deed: &Deed) -> Written {
 
 fn what(deed: &Deed) -> String {
     match deed {
-        Deed::Tell(object) => format!("tell node {} what to hold", object.name_any()),
+        Deed::Tell(telling) => format!("tell node {} what to hold", telling.machine.name),
         Deed::Delete { node, .. } => format!("delete the NodeImageCache of node {node}"),
         Deed::Report { namespace, name, .. } => {
             format!("write the status of ImageCache {namespace}/{name}")

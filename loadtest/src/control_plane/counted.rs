@@ -11,7 +11,7 @@ use crate::scrape::{self, metric};
 /// A number for each node.
 pub(super) type Lists = BTreeMap<String, u64>;
 
-const PLANS: &str = "onepull_controller_plan_seconds";
+const PLANS: &str = "onepull_controller_plan_cpu_seconds";
 const CYCLES: &str = "onepull_controller_reconcile_seconds";
 const SPECS: &str = "onepull_controller_writes_total{object=\"node_spec\"}";
 

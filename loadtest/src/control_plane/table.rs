@@ -41,8 +41,8 @@ fn limited(m: &ControlPlane) -> Vec<Row> {
     let lists = format!("lists in {:.0} s of rest", m.rest_seconds);
     vec![
         row("all nodes warm after", seconds(m.converged_seconds), converged),
-        plan("plan in the rollout", &m.rollout),
-        plan("plan at rest", &m.rest),
+        plan("CPU time of a plan in the rollout", &m.rollout),
+        plan("CPU time of a plan at rest", &m.rest),
         row("memory, most", mib(m.peak_memory), memory()),
         row("memory of who takes over, most", mib(m.takeover_memory), memory()),
         row("writes of a spec, most", m.spec_writes.most.to_string(), SPEC_WRITES.to_string()),

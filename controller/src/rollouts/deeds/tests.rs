@@ -1,10 +1,12 @@
 use std::collections::BTreeMap;
 
+use k8s_openapi::api::core::v1;
 use kube::core::ObjectMeta;
+use onepull_api::NodeImageCache;
 use serde_json::{Value, json};
 
 use super::*;
-use crate::convert::Names;
+use crate::convert::{Machine, Names};
 use crate::planner::{
     CacheId, Condition, ConditionReason, Conditions, Hold, NodeCounts, Rollup, Source,
 };
@@ -81,10 +83,11 @@ fn written(snapshot: &mut Snapshot, plan: &Plan) -> Vec<Deed> {
     };
     let nodes = snapshot.machines.iter().map(convert).collect();
     let inputs = Inputs { nodes, ..Inputs::default() };
-    let deeds = deeds(snapshot, &inputs, plan, &BTreeMap::new(), NOW);
+    let deeds = deeds(snapshot, &inputs, &mut plan.clone(), &BTreeMap::new(), NOW);
     for deed in &deeds {
         match deed.clone() {
-            Deed::Tell(object) => {
+            Deed::Tell(telling) => {
+                let object = telling.object();
                 snapshot.told.insert(object.name_any(), read(&object));
             }
             Deed::Delete { node, .. } => drop(snapshot.told.remove(&node)),
@@ -106,6 +109,7 @@ fn every_node_is_told_once_and_its_object_is_owned_by_it() {
     let plan = plan(&["a"], false);
     let deeds = written(&mut snapshot, &plan);
     let [Deed::Tell(a), Deed::Tell(b)] = deeds.as_slice() else { panic!("{deeds:?}") };
+    let [a, b] = [a.object(), b.object()];
     assert_eq!((a.name_any().as_str(), a.spec.images.len()), ("a", 1));
     assert_eq!(
         (b.name_any().as_str(), b.spec.images.len()),
@@ -134,7 +138,7 @@ fn a_virtual_node_has_no_object_but_one_that_became_virtual_is_told_to_hold_noth
     snapshot.told.insert("kwok".into(), read(&told));
     let deeds = written(&mut snapshot, &Plan::default());
     let [Deed::Tell(told)] = deeds.as_slice() else { panic!("{deeds:?}") };
-    assert!(told.spec.images.is_empty());
+    assert!(told.object().spec.images.is_empty());
 }
 
 #[test]
