@@ -111,6 +111,7 @@ impl Node {
             me: Peer { endpoint, zone: config.zone.clone() },
             router: Arc::clone(&shared),
             store: Arc::clone(&store),
+            tls: None,
             deadlines: config.deadlines,
             metrics: metrics.clone(),
             tasks: tasks.clone(),
@@ -201,7 +202,7 @@ impl Node {
     }
 
     fn serve_peers(&self, listener: TcpListener, metrics: Metrics, peers: PeerService) {
-        let serving = Serving::peers(metrics);
+        let serving = Serving::peers(metrics, None);
         let answer = move |request| {
             let peers = peers.clone();
             async move { peers.answer(request).await }

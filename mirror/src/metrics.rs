@@ -9,7 +9,6 @@ use std::{
 };
 
 use prometheus_client::{
-    encoding::{EncodeLabelSet, EncodeLabelValue},
     metrics::{
         counter::Counter,
         family::Family,
@@ -22,56 +21,13 @@ use tokio::time::Duration;
 
 use crate::claim::{Counters, Verdict};
 
+mod labels;
+
+pub use labels::{Claimed, End, Failure, Handshake, Origin, Outcome, Served, Upstream};
+
 /// Registries with a label of their own; a node pulls from a handful, and a cluster of tenants from
 /// dozens. All others share the label `other`.
 pub const REGISTRIES_NAMED: usize = 64;
-
-/// Where the bytes of an answer came from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
-#[allow(non_camel_case_types, reason = "these are the label values as they are exported")]
-pub enum Origin {
-    /// This node's own store.
-    local,
-    /// Another node.
-    peer,
-}
-
-/// Labels of byte and request counters.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct Served {
-    /// Where the bytes came from.
-    pub source: Origin,
-    /// The upstream registry they would have come from.
-    pub registry: String,
-}
-
-/// The label of counters that know only the registry.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct Upstream {
-    /// The upstream registry.
-    pub registry: String,
-}
-
-/// What became of a claim.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
-#[allow(non_camel_case_types, reason = "these are the label values as they are exported")]
-pub enum Outcome {
-    /// This node was told to take the blob from outside the storm.
-    lead,
-    /// It was told whom to follow.
-    follow,
-    /// It was told to ask again.
-    not_yet,
-    /// No coordinator answered.
-    unanswered,
-}
-
-/// Labels of the counter of claims.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct Claimed {
-    /// What became of it.
-    pub verdict: Outcome,
-}
 
 /// All counters of the data plane. Cheap to clone; clones count together.
 #[derive(Clone, Debug)]
@@ -118,6 +74,8 @@ pub struct Metrics {
     pub upstream: Family<Upstream, Counter>,
     /// Open connections, of the runtime and of peers.
     pub connections: Gauge,
+    /// Connections of peers that ended before both ends had proved themselves.
+    pub handshakes_failed: Family<Handshake, Counter>,
     registries: Arc<Mutex<BTreeSet<String>>>,
 }
 
@@ -146,6 +104,7 @@ impl Metrics {
             probes: Counter::default(),
             upstream: Family::default(),
             connections: Gauge::default(),
+            handshakes_failed: Family::default(),
             registries: Arc::default(),
         };
         metrics.list_bytes(registry.sub_registry_with_prefix("onepull"));
@@ -192,6 +151,8 @@ impl Metrics {
         registry.register("mirror_probe_requests", help, self.probes.clone());
         let help = "Open connections of the runtime and of peers";
         registry.register("connections", help, self.connections.clone());
+        let help = "Connections of peers that ended before both had proved themselves";
+        registry.register("peer_handshakes_failed", help, self.handshakes_failed.clone());
     }
 
     fn list_claims(&self, registry: &mut Registry) {
@@ -236,6 +197,11 @@ impl Metrics {
         };
         self.claims.get_or_create(&Claimed { verdict }).inc();
         self.claim_times.observe(took.as_secs_f64());
+    }
+
+    /// Counts a handshake that failed; whether it is the first of its kind.
+    pub(crate) fn handshake_failed(&self, end: End, why: Failure) -> bool {
+        self.handshakes_failed.get_or_create(&Handshake { end, why }).inc() == 0
     }
 
     /// Shows what this node's coordinator has done so far.

@@ -17,7 +17,7 @@ use crate::{
     claim::{Coordinator, timing::FORGET},
     deadlines::Deadlines,
     metrics::Metrics,
-    peer::{Dial, client::PeerClient, dial::Dialer},
+    peer::{Dial, Tls, client::PeerClient, dial::Dialer},
     recent::Recent,
     relay::Relay,
     sources::Patience,
@@ -56,6 +56,8 @@ pub struct Seat {
     pub router: Arc<dyn Router>,
     /// How far this node is.
     pub store: Arc<dyn Store>,
+    /// How peers are spoken to; in the clear, for `None`.
+    pub tls: Option<Tls>,
     /// How long to wait for coordinators.
     pub deadlines: Deadlines,
     /// What to count.
@@ -96,18 +98,22 @@ struct Heard {
 impl Participant {
     /// Takes a seat; says nothing yet.
     pub fn new(seat: Seat) -> Arc<Self> {
-        let dialer = Dialer::tcp(seat.deadlines.answer);
+        let patience = seat.deadlines.answer;
+        let dialer = match &seat.tls {
+            None => Dialer::tcp(patience),
+            Some(tls) => Dialer::tls(tls.clone(), patience, seat.metrics.clone()),
+        };
         Self::with(seat, dialer)
     }
 
-    /// The same on another network than the kernel's.
+    /// The same on another network than the kernel's, in the clear.
     pub fn dialing(seat: Seat, dial: Dial) -> Arc<Self> {
         let dialer = Dialer::other(dial, seat.deadlines.answer);
         Self::with(seat, dialer)
     }
 
     fn with(seat: Seat, dialer: Dialer) -> Arc<Self> {
-        let Seat { me, router, store, deadlines, metrics, tasks, running } = seat;
+        let Seat { me, router, store, deadlines, metrics, tasks, running, .. } = seat;
         let participant = Arc::new(Self {
             client: PeerClient::new(me.endpoint, dialer, &deadlines),
             patience: Patience::new(deadlines.claim, deadlines.claim_unanswered),

@@ -9,9 +9,11 @@
 pub(crate) mod client;
 pub(crate) mod dial;
 pub(crate) mod service;
+pub(crate) mod tls;
 
 pub use dial::{Dial, Wire};
 pub use service::PeerService;
+pub use tls::Tls;
 
 use crate::Digest;
 

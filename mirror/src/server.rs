@@ -1,6 +1,6 @@
 //! Accepts connections and serves HTTP on them, within bounds, until told to drain.
 
-use std::{convert::Infallible, sync::Arc};
+use std::{convert::Infallible, net::SocketAddr, sync::Arc};
 
 use http::{Request, Response};
 use hyper::{body::Incoming, server::conn::http1, service::service_fn};
@@ -9,6 +9,7 @@ use hyper_util::{
     server::graceful::{GracefulShutdown, Watcher},
 };
 use tokio::{
+    io::{AsyncRead, AsyncWrite},
     sync::Semaphore,
     time::{Duration, sleep, timeout},
 };
@@ -18,6 +19,7 @@ use tracing::{debug, warn};
 use crate::{metrics::Metrics, response::Body};
 
 mod flushed;
+mod handshake;
 mod listener;
 mod serving;
 
@@ -25,6 +27,7 @@ pub use listener::Listener;
 pub use serving::{LOWER_EFFORT, Serving};
 
 use flushed::{FlushedBody, FlushedIo, Waiting};
+use handshake::Gate;
 
 /// Largest request head, roughly. Go's and curl's defaults send far less; more is answered with 431.
 const LARGEST_HEAD: usize = 64 * 1024;
@@ -51,9 +54,10 @@ where
     let graceful = GracefulShutdown::new();
     let cut_off = CancellationToken::new();
     let free = Arc::new(Semaphore::new(serving.connections));
+    let gate = serving.tls.clone().map(|config| Gate::new(config, serving.metrics.clone()));
     while let Some(accepted) = shutdown.run_until_cancelled(listener.accept()).await {
-        let stream = match accepted {
-            Ok(stream) => stream,
+        let (stream, from) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
                 warn!(%error, "cannot accept connections");
                 sleep(AFTER_FAILURE).await;
@@ -64,12 +68,15 @@ where
             debug!(limit = serving.connections, "too many connections; a new one is closed");
             continue;
         };
-        let work =
-            connection::<L, _, _>(stream, serving.clone(), answer.clone(), graceful.watcher());
+        if let Err(error) = L::prepare(&stream, &serving) {
+            debug!(%error, "socket options not set");
+        }
+        let open = Open::new(serving.metrics.clone());
+        let work = life(stream, from, gate.clone(), answer.clone(), graceful.watcher());
         let work = cut_off.clone().run_until_cancelled_owned(work);
         connections.spawn(async move {
             work.await;
-            drop(slot);
+            drop((open, slot));
         });
     }
     // Who comes from now on is refused by the kernel, and who still waits is reset: all go
@@ -83,16 +90,27 @@ where
     connections.wait().await;
 }
 
-async fn connection<L, A, F>(stream: L::Stream, serving: Serving, answer: A, watcher: Watcher)
+/// A connection from its proof, if it needs one, to its last answer.
+async fn life<S, A, F>(stream: S, from: SocketAddr, gate: Option<Gate>, answer: A, watcher: Watcher)
 where
-    L: Listener,
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     A: Fn(Request<Incoming>) -> F + Send + Sync + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
-    if let Err(error) = L::prepare(&stream, &serving) {
-        debug!(%error, "socket options not set");
+    let Some(gate) = gate else {
+        return connection(stream, answer, watcher).await;
+    };
+    if let Some(stream) = gate.pass(stream, from).await {
+        connection(stream, answer, watcher).await;
     }
-    let _open = Open::new(serving.metrics);
+}
+
+async fn connection<S, A, F>(stream: S, answer: A, watcher: Watcher)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    A: Fn(Request<Incoming>) -> F + Send + Sync + 'static,
+    F: Future<Output = Response<Body>> + Send + 'static,
+{
     let waiting = Waiting::default();
     let stream = FlushedIo::new(TokioIo::new(stream), waiting.clone());
     let service = service_fn(move |request| {

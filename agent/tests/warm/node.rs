@@ -204,9 +204,8 @@ impl Node {
     pub(crate) async fn start(network: &MemoryNetwork, registry: &Arc<Registry>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let store = Arc::new(FolderStore::open_or_create(folder.path()).unwrap());
-        let mut listed = MetricsRegistry::default();
-        let metrics = Metrics::register(&mut listed);
-        let (shutdown, tasks) = (CancellationToken::new(), TaskTracker::new());
+        let (mut listed, shutdown) = (MetricsRegistry::default(), CancellationToken::new());
+        let (metrics, tasks) = (Metrics::register(&mut listed), TaskTracker::new());
         let deadlines = Deadlines { claim: Duration::from_secs(2), ..Deadlines::default() };
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let me = Peer { endpoint: listener.local_addr().unwrap(), zone: None };
@@ -215,6 +214,7 @@ impl Node {
             me,
             router: router.clone(),
             store: store.clone(),
+            tls: None,
             deadlines,
             metrics: metrics.clone(),
             tasks: tasks.clone(),
@@ -314,7 +314,7 @@ async fn serve_peers(
         let peers = peers.clone();
         async move { peers.answer(request).await }
     };
-    serve(listener, Serving::peers(metrics), answer, shutdown).await;
+    serve(listener, Serving::peers(metrics, None), answer, shutdown).await;
 }
 
 async fn serve_runtime(

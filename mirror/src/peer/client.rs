@@ -1,6 +1,6 @@
 //! Asks a peer for bytes and checks that the answer is what was asked for.
 
-use std::{io, net::SocketAddr, ops::Range};
+use std::{error::Error, io, iter::successors, net::SocketAddr, ops::Range};
 
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header};
@@ -13,7 +13,7 @@ use hyper_util::{
 use thiserror::Error;
 use tokio::time::{Duration, error::Elapsed, timeout};
 
-use super::{FOLLOWER, dial::Dialer, path};
+use super::{FOLLOWER, dial::Dialer, path, tls};
 use crate::{
     Digest, Peer,
     deadlines::Deadlines,
@@ -191,9 +191,17 @@ fn blob_request(
 // === impl PeerError ===
 
 impl From<hyper_util::client::legacy::Error> for PeerError {
+    /// With TLS 1.3, who asks takes the connection for ready before the other end has looked at its
+    /// certificate, and hears of a refusal in place of the answer.
     fn from(error: hyper_util::client::legacy::Error) -> Self {
-        if error.is_connect() { Self::Connect(error) } else { Self::Closed(error) }
+        let refused = || causes(&error).filter_map(|cause| cause.downcast_ref()).any(tls::is_tls);
+        if error.is_connect() || refused() { Self::Connect(error) } else { Self::Closed(error) }
     }
+}
+
+/// An error's causes, the nearest first.
+fn causes(error: &dyn Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
+    successors(error.source(), |cause| (*cause).source())
 }
 
 // === impl PeerStream ===

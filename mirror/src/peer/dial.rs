@@ -1,4 +1,5 @@
-//! Opens connections to peers: through the kernel, or on a network that a test simulates.
+//! Opens connections to peers: through the kernel, with TLS or without, or on a network that a test
+//! simulates.
 
 use std::{
     io::{self, IoSlice},
@@ -22,6 +23,9 @@ use tokio::{
 };
 use tower_service::Service;
 
+use super::tls::{self, Tls};
+use crate::metrics::{End, Metrics};
+
 /// Bytes both ways.
 pub trait Wire: AsyncRead + AsyncWrite + Send + Unpin {}
 
@@ -35,12 +39,21 @@ type BoxError = Box<dyn std::error::Error + Send + Sync>;
 #[derive(Clone)]
 pub(crate) enum Dialer {
     Tcp(HttpConnector),
+    Tls { connector: HttpConnector, proof: Arc<Proof> },
     Other { dial: Dial, patience: Duration },
+}
+
+/// How both ends of a connection prove themselves.
+pub(crate) struct Proof {
+    tls: Tls,
+    patience: Duration,
+    metrics: Metrics,
 }
 
 /// A connection to a peer.
 pub(crate) enum Link {
     Tcp(TokioIo<TcpStream>),
+    /// Through something else than the bare kernel; one more call for a piece of 1 MiB is nothing.
     Other(TokioIo<Box<dyn Wire>>),
 }
 
@@ -51,15 +64,31 @@ impl<T: AsyncRead + AsyncWrite + Send + Unpin> Wire for T {}
 impl Dialer {
     /// A connection through the kernel may take `patience`.
     pub(crate) fn tcp(patience: Duration) -> Self {
-        let mut connector = HttpConnector::new();
-        connector.set_connect_timeout(Some(patience));
-        connector.set_nodelay(true);
-        Self::Tcp(connector)
+        Self::Tcp(connector(patience))
+    }
+
+    /// The same, and so may the handshake. Failed ones are counted. Requests say `http` all the same:
+    /// there is one way to peers, and no scheme chooses it.
+    pub(crate) fn tls(tls: Tls, patience: Duration, metrics: Metrics) -> Self {
+        let proof = Arc::new(Proof { tls, patience, metrics });
+        Self::Tls { connector: connector(patience), proof }
     }
 
     pub(crate) fn other(dial: Dial, patience: Duration) -> Self {
         Self::Other { dial, patience }
     }
+}
+
+fn connector(patience: Duration) -> HttpConnector {
+    let mut connector = HttpConnector::new();
+    connector.set_connect_timeout(Some(patience));
+    connector.set_nodelay(true);
+    connector
+}
+
+/// Whom the URI of a request names.
+fn named(uri: &Uri) -> Result<SocketAddr, BoxError> {
+    Ok(uri.authority().ok_or("no peer is named")?.as_str().parse()?)
 }
 
 impl std::fmt::Debug for Dialer {
@@ -75,7 +104,9 @@ impl Service<Uri> for Dialer {
 
     fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
         match self {
-            Self::Tcp(connector) => connector.poll_ready(cx).map_err(Into::into),
+            Self::Tcp(connector) | Self::Tls { connector, .. } => {
+                connector.poll_ready(cx).map_err(Into::into)
+            }
             Self::Other { .. } => Poll::Ready(Ok(())),
         }
     }
@@ -86,15 +117,31 @@ impl Service<Uri> for Dialer {
                 let connection = connector.call(uri);
                 async { Ok(Link::Tcp(connection.await?)) }.boxed()
             }
+            Self::Tls { connector, proof } => {
+                let (peer, proof) = (named(&uri), Arc::clone(proof));
+                let connection = connector.call(uri);
+                let proven =
+                    async move { proof.exchange(connection.await?.into_inner(), peer?).await };
+                proven.boxed()
+            }
             Self::Other { dial, patience } => {
                 let (dial, patience) = (Arc::clone(dial), *patience);
                 let dialed = async move {
-                    let to = uri.authority().ok_or("no peer is named")?.as_str().parse()?;
-                    Ok(Link::Other(TokioIo::new(timeout(patience, dial(to)).await??)))
+                    Ok(Link::Other(TokioIo::new(timeout(patience, dial(named(&uri)?)).await??)))
                 };
                 dialed.boxed()
             }
         }
+    }
+}
+
+// === impl Proof ===
+
+impl Proof {
+    async fn exchange(&self, stream: TcpStream, peer: SocketAddr) -> Result<Link, BoxError> {
+        let stream = self.tls.connect(stream, self.patience).await;
+        let failed = |error: &_| tls::note_failure(&self.metrics, End::dialed, peer, error);
+        Ok(Link::Other(TokioIo::new(Box::new(stream.inspect_err(failed)?))))
     }
 }
 

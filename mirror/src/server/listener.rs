@@ -1,6 +1,6 @@
 //! Where a server's connections come from: the kernel, or a network that a test simulates.
 
-use std::io;
+use std::{io, net::SocketAddr};
 
 use socket2::SockRef;
 use tokio::{
@@ -15,11 +15,11 @@ pub trait Listener: Send + 'static {
     /// A connection.
     type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
 
-    /// The next connection.
+    /// The next connection, and where it comes from.
     ///
     /// # Cancel safety
     /// No connection is lost when it is dropped.
-    fn accept(&self) -> impl Future<Output = io::Result<Self::Stream>> + Send;
+    fn accept(&self) -> impl Future<Output = io::Result<(Self::Stream, SocketAddr)>> + Send;
 
     /// Makes a connection as `serving` says.
     ///
@@ -33,8 +33,8 @@ pub trait Listener: Send + 'static {
 impl Listener for TcpListener {
     type Stream = TcpStream;
 
-    async fn accept(&self) -> io::Result<TcpStream> {
-        Ok(TcpListener::accept(self).await?.0)
+    async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        TcpListener::accept(self).await
     }
 
     fn prepare(stream: &TcpStream, serving: &Serving) -> io::Result<()> {
@@ -62,7 +62,7 @@ mod tests {
     async fn accepted(listener: &TcpListener, from: &str) -> (TcpStream, TcpStream) {
         let at = (from, listener.local_addr().unwrap().port());
         let client = TcpStream::connect(at).await.unwrap();
-        (Listener::accept(listener).await.unwrap(), client)
+        (Listener::accept(listener).await.unwrap().0, client)
     }
 
     #[tokio::test]
@@ -71,7 +71,7 @@ mod tests {
             println!("skipped: this machine has no IPv6");
             return;
         };
-        let peers = Serving::peers(Metrics::register(&mut Registry::default()));
+        let peers = Serving::peers(Metrics::register(&mut Registry::default()), None);
         let (v4, _client) = accepted(&listener, "127.0.0.1").await;
         TcpListener::prepare(&v4, &peers).unwrap();
         assert_eq!(SockRef::from(&v4).tos_v4().unwrap(), LOWER_EFFORT);
@@ -89,7 +89,7 @@ mod tests {
             TcpListener::prepare(&stream, serving).unwrap();
             SockRef::from(&stream).tcp_user_timeout().unwrap()
         };
-        let peers = Serving::peers(metrics.clone());
+        let peers = Serving::peers(metrics.clone(), None);
         assert_eq!(given_up(&peers).await, Some(Duration::from_secs(120)));
         assert_eq!(given_up(&Serving::runtime(metrics)).await, None);
     }

@@ -1,5 +1,8 @@
 //! How a server treats its connections: those of the runtime, of peers, of probes.
 
+use std::sync::Arc;
+
+use rustls::ServerConfig;
 use tokio::time::Duration;
 
 use crate::metrics::Metrics;
@@ -32,6 +35,8 @@ pub struct Serving {
     pub connections: usize,
     /// How long running answers may go on once the server drains.
     pub drain: Duration,
+    /// What a connection has to prove before it is heard; `None` for nothing.
+    pub tls: Option<Arc<ServerConfig>>,
     /// Counts connections.
     pub metrics: Metrics,
 }
@@ -47,13 +52,15 @@ impl Serving {
             unacknowledged: None,
             connections: CONNECTIONS,
             drain: DRAIN,
+            tls: None,
             metrics,
         }
     }
 
-    /// For other nodes.
-    pub fn peers(metrics: Metrics) -> Self {
+    /// For other nodes, which prove themselves as `tls` says.
+    pub fn peers(metrics: Metrics, tls: Option<Arc<ServerConfig>>) -> Self {
         Self {
+            tls,
             traffic_class: Some(LOWER_EFFORT),
             unacknowledged: Some(UNACKNOWLEDGED),
             ..Self::runtime(metrics)

@@ -32,8 +32,8 @@ impl Socket {
 impl Listener for Socket {
     type Stream = TcpStream;
 
-    async fn accept(&self) -> io::Result<TcpStream> {
-        Ok(self.0.accept().await?.0)
+    async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
+        self.0.accept().await
     }
 
     fn prepare(_: &TcpStream, _: &Serving) -> io::Result<()> {

@@ -63,6 +63,7 @@ async fn serve_all(place: &Place, store: &Arc<MemoryStore>, metrics: &Metrics) -
         me,
         router: Arc::clone(&router),
         store: store.clone(),
+        tls: None,
         deadlines,
         metrics: metrics.clone(),
         tasks: tasks.clone(),
@@ -86,7 +87,7 @@ async fn serve_all(place: &Place, store: &Arc<MemoryStore>, metrics: &Metrics) -
         let peers = peers.clone();
         async move { peers.answer(request).await }
     };
-    let serving = Serving::peers(metrics.clone());
+    let serving = Serving::peers(metrics.clone(), None);
     tasks.spawn(serve(Socket::bind(PEER).await?, serving, answer, running.clone()));
     let answer = move |request| {
         let mirror = mirror.clone();

@@ -99,6 +99,7 @@ impl Node {
             me,
             router: Arc::clone(&routed),
             store: store.clone(),
+            tls: None,
             deadlines,
             metrics: metrics.clone(),
             tasks: TaskTracker::new(),
