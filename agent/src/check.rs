@@ -11,6 +11,7 @@ use containerd_client::tonic::transport::Channel;
 use crate::{containerd, hosts::HostsConfig, p2p::HostPort};
 
 pub(crate) mod admin;
+mod cluster_key;
 mod config_file;
 mod config_path;
 mod content;
@@ -35,6 +36,8 @@ pub struct CheckConfig {
     pub containerd_socket: PathBuf,
     /// How it points containerd at its mirror.
     pub hosts: HostsConfig,
+    /// The file of the cluster key.
+    pub cluster_key_file: Option<PathBuf>,
     /// Where peers fetch.
     pub peer_listen: SocketAddr,
     /// Where libp2p listens.
@@ -54,6 +57,7 @@ pub async fn run(config: &CheckConfig) -> Vec<Finding> {
         Err(error) => vec![Finding::problem("containerd", error)],
     };
     findings.extend(hosts_files::check(&config.hosts));
+    findings.push(cluster_key::check(config));
     findings.extend(ports::check(config, agent_runs).await);
     findings.extend(peers::check(&config.bootstrap).await);
     if let Ok(channel) = runtime {

@@ -107,11 +107,19 @@ pub(crate) struct Flags {
     )]
     pub(crate) mirror_listen: SocketAddr,
 
-    /// Where peers fetch blobs. [default: [::]:29901 with --insecure-peers, else 127.0.0.1:29901]
+    /// The file with the key that all nodes of this cluster share: 64 hexadecimal digits or 32 bytes in
+    /// base64, as `openssl rand -hex 32` makes them. Only who has it can join, and read from this
+    /// node. It is read at the start.
+    #[arg(long, env = "ONEPULL_CLUSTER_KEY_FILE", value_name = "FILE")]
+    pub(crate) cluster_key_file: Option<PathBuf>,
+
+    /// Where peers fetch blobs. [default: [::]:29901 with a cluster key or --insecure-peers, else
+    /// 127.0.0.1:29901]
     #[arg(long, env = "ONEPULL_PEER_LISTEN", value_name = "ADDR")]
     pub(crate) peer_listen: Option<SocketAddr>,
 
-    /// Where peers speak libp2p. [default: [::]:29902 with --insecure-peers, else 127.0.0.1:29902]
+    /// Where peers speak libp2p. [default: [::]:29902 with a cluster key or --insecure-peers, else
+    /// 127.0.0.1:29902]
     #[arg(long, env = "ONEPULL_P2P_LISTEN", value_name = "ADDR")]
     pub(crate) p2p_listen: Option<SocketAddr>,
 
@@ -205,7 +213,8 @@ pub(crate) struct Flags {
     pub(crate) data_dir: PathBuf,
 
     /// Serve peers beyond this host although nothing authenticates them: everybody who reaches the
-    /// peer port can then read every image on this node.
+    /// peer port can then read every image on this node. Without it, and without a cluster key, they
+    /// are served on loopback only.
     #[arg(long, env = "ONEPULL_INSECURE_PEERS")]
     pub(crate) insecure_peers: bool,
 

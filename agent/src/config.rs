@@ -17,7 +17,7 @@ use crate::{
 
 mod addresses;
 
-use addresses::{peers_at, reachable_at};
+use addresses::{open_to_peers, peers_at, reachable_at};
 
 const PEER_PORT: u16 = 29901;
 const P2P_PORT: u16 = 29902;
@@ -27,6 +27,8 @@ const P2P_PORT: u16 = 29902;
 pub struct Config {
     /// How the node takes part.
     pub node: NodeConfig,
+    /// The file of the cluster key; read when the agent starts.
+    pub cluster_key_file: Option<PathBuf>,
     /// containerd's socket.
     pub containerd_socket: PathBuf,
     /// containerd's folder of registry hosts.
@@ -75,10 +77,18 @@ pub enum ConfigError {
         /// What the file system said.
         said: String,
     },
+    /// Peers would be authenticated, and would not.
+    #[error(
+        "--cluster-key-file {} and --insecure-peers contradict each other: with the key this node \
+         speaks to no peer that lacks it; leave --insecure-peers out",
+        .0.display()
+    )]
+    InsecureWithKey(PathBuf),
     /// Peers would be served beyond this host without authentication.
     #[error(
-        "{flag} {address} is no loopback address, and nothing authenticates peers: say \
-         --insecure-peers if every image on this node may be read by everybody who reaches it"
+        "{flag} {address} is no loopback address, and nothing authenticates peers: give all nodes \
+         one key (--cluster-key-file), or say --insecure-peers if every image on this node may be \
+         read by everybody who reaches it"
     )]
     PeersNotAuthenticated {
         /// The flag that says so.
@@ -100,9 +110,9 @@ impl Config {
             return Err(ConfigError::MirrorNotLoopback(flags.mirror_listen));
         }
         let desired = desired_from(flags.kube, flags.desired)?;
-        let insecure = flags.insecure_peers;
-        let peer_listen = peers_at("--peer-listen", flags.peer_listen, PEER_PORT, insecure)?;
-        let p2p_listen = peers_at("--p2p-listen", flags.p2p_listen, P2P_PORT, insecure)?;
+        let open = open_to_peers(flags.cluster_key_file.as_ref(), flags.insecure_peers)?;
+        let peer_listen = peers_at("--peer-listen", flags.peer_listen, PEER_PORT, open)?;
+        let p2p_listen = peers_at("--p2p-listen", flags.p2p_listen, P2P_PORT, open)?;
         let node = NodeConfig {
             name: flags.node_name.unwrap_or_else(host_name),
             mirror_listen: flags.mirror_listen,
@@ -111,12 +121,14 @@ impl Config {
             advertise_ip: flags.advertise_ip.unwrap_or_else(|| reachable_at(peer_listen.ip())),
             bootstrap: flags.bootstrap,
             zone: flags.zone,
+            cluster_key: None,
             identity: Some(flags.data_dir.join("identity")),
             upload: flags.upload_rate.map(LinkRate::bytes_per_second),
             deadlines: Deadlines::default(),
         };
         Ok(Self {
             node,
+            cluster_key_file: flags.cluster_key_file,
             containerd_socket: flags.containerd_socket,
             hosts_dir: flags.hosts_dir,
             registries: flags.registry,
@@ -147,6 +159,7 @@ impl Config {
         CheckConfig {
             hosts: self.hosts(),
             containerd_socket: self.containerd_socket.clone(),
+            cluster_key_file: self.cluster_key_file.clone(),
             peer_listen: self.node.peer_listen,
             p2p_listen: self.node.p2p_listen,
             admin_listen: self.admin_listen,

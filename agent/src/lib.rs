@@ -3,6 +3,7 @@
 mod account;
 pub mod check;
 pub mod cli;
+pub mod cluster_key;
 pub mod config;
 pub mod containerd;
 pub mod desired;
@@ -13,6 +14,7 @@ pub mod logins;
 pub mod node;
 pub mod origins;
 pub mod p2p;
+pub mod peer_tls;
 pub mod runtime;
 pub mod serve;
 pub mod status;

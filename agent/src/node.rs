@@ -18,6 +18,7 @@ use onepull_mirror::{
     sources::Lookup,
 };
 use prometheus_client::registry::Registry;
+use rustls::time_provider::DefaultTimeProvider;
 use thiserror::Error;
 use tokio::{
     net::TcpListener,
@@ -27,7 +28,11 @@ use tokio::{
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::warn;
 
-use crate::p2p::{HostPort, Libp2pRouter, P2p, P2pConfig, P2pError};
+use crate::{
+    cluster_key::{ClusterKey, Derived},
+    p2p::{HostPort, Libp2pRouter, P2p, P2pConfig, P2pError},
+    peer_tls::{PeerTlsError, peer_tls},
+};
 
 /// How long running tasks may go on after the listeners have drained.
 const STOP: Duration = Duration::from_secs(5);
@@ -49,6 +54,9 @@ pub struct NodeConfig {
     pub bootstrap: Vec<HostPort>,
     /// Its failure domain.
     pub zone: Option<String>,
+    /// What all nodes of its cluster have in common; without one, peers are spoken to in the clear,
+    /// and so is everybody else.
+    pub cluster_key: Option<ClusterKey>,
     /// The file with its libp2p key; without one every start makes a new peer.
     pub identity: Option<PathBuf>,
     /// Bytes per second that it sends to peers at most.
@@ -66,6 +74,9 @@ pub enum StartError {
     /// The router could not be started.
     #[error(transparent)]
     P2p(#[from] P2pError),
+    /// It has no proof for its peers.
+    #[error(transparent)]
+    PeerTls(#[from] PeerTlsError),
 }
 
 /// A running node.
@@ -95,6 +106,8 @@ impl Node {
         store: Arc<dyn Store>,
         registry: &mut Registry,
     ) -> Result<(Self, mpsc::Receiver<Delivery>), StartError> {
+        let key = config.cluster_key.as_ref();
+        let tls = key.map(|key| peer_tls(key, Arc::new(DefaultTimeProvider))).transpose()?;
         let mirror = bind(config.mirror_listen, "--mirror-listen").await?;
         let peer = bind(config.peer_listen, "--peer-listen").await?;
         let (mirror_addr, peer_addr) = (local(&mirror)?, local(&peer)?);
@@ -111,7 +124,7 @@ impl Node {
             me: Peer { endpoint, zone: config.zone.clone() },
             router: Arc::clone(&shared),
             store: Arc::clone(&store),
-            tls: None,
+            tls: tls.clone(),
             deadlines: config.deadlines,
             metrics: metrics.clone(),
             tasks: tasks.clone(),
@@ -146,7 +159,7 @@ impl Node {
             tasks,
         };
         node.serve_runtime(mirror, metrics.clone(), service);
-        node.serve_peers(peer, metrics, peers);
+        node.serve_peers(peer, Serving::peers(metrics, tls.map(|tls| tls.server)), peers);
         Ok((node, delivered))
     }
 
@@ -201,8 +214,7 @@ impl Node {
         self.servers.spawn(server::serve(listener, serving, answer, self.serving.clone()));
     }
 
-    fn serve_peers(&self, listener: TcpListener, metrics: Metrics, peers: PeerService) {
-        let serving = Serving::peers(metrics, None);
+    fn serve_peers(&self, listener: TcpListener, serving: Serving, peers: PeerService) {
         let answer = move |request| {
             let peers = peers.clone();
             async move { peers.answer(request).await }
@@ -216,6 +228,7 @@ fn p2p_config(config: &NodeConfig, peer_endpoint_port: u16) -> P2pConfig {
         identity: config.identity.clone(),
         zone: config.zone.clone(),
         bootstrap: config.bootstrap.clone(),
+        pre_shared: config.cluster_key.as_ref().map(|key| Derived::from(key).pre_shared),
         ..P2pConfig::new(config.p2p_listen, config.advertise_ip, peer_endpoint_port)
     }
 }

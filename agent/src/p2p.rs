@@ -71,6 +71,8 @@ pub struct P2pConfig {
     pub zone: Option<String>,
     /// Other nodes' listeners. This node's own may be among them.
     pub bootstrap: Vec<HostPort>,
+    /// What all nodes of the DHT know and nobody else; without one it is open to everybody.
+    pub pre_shared: Option<[u8; 32]>,
     /// How long this node keeps others' provider records. Its own are renewed at a third of it.
     pub record_ttl: Duration,
 }
@@ -109,6 +111,7 @@ impl P2pConfig {
             peer_endpoint_port,
             zone: None,
             bootstrap: Vec::new(),
+            pre_shared: None,
             record_ttl: DEFAULT_RECORD_TTL,
         }
     }
@@ -144,7 +147,8 @@ impl P2p {
             return Err(P2pError::BadAdvertise(config.advertise));
         }
         let agent_version = config.agent_version()?;
-        let mut swarm = behaviour::swarm(&config.keypair()?, &agent_version, config.record_ttl)?;
+        let (key, pre_shared) = (config.keypair()?, config.pre_shared);
+        let mut swarm = behaviour::swarm(&key, pre_shared, &agent_version, config.record_ttl)?;
         let listeners = listen::listen(&mut swarm, config.listen).await?;
         let advertised = SocketAddr::new(config.advertise, listeners.port);
         swarm.add_external_address(address::multiaddr(advertised));

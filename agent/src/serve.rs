@@ -17,6 +17,7 @@ use tracing::{info, warn};
 
 use crate::{
     account::account,
+    cluster_key::{ClusterKey, ClusterKeyError},
     config::Config,
     containerd::{ContainerdError, ContainerdStore, Pace},
     node::{Node, NodeConfig, StartError},
@@ -48,6 +49,9 @@ pub enum ServeError {
     /// containerd's socket is none, or not for us.
     #[error(transparent)]
     Containerd(#[from] ContainerdError),
+    /// There is no cluster key where one should be.
+    #[error(transparent)]
+    ClusterKey(#[from] ClusterKeyError),
     /// The node did not start.
     #[error(transparent)]
     Start(#[from] StartError),
@@ -68,6 +72,7 @@ pub async fn run(config: Config) -> Result<(), ServeError> {
     open_files::raise_limit();
     std::fs::create_dir_all(&config.data_dir)
         .map_err(|source| ServeError::DataDir { path: config.data_dir.clone(), source })?;
+    let cluster_key = config.cluster_key_file.as_deref().map(ClusterKey::read).transpose()?;
     let (tasks, running) = (TaskTracker::new(), CancellationToken::new());
     let mut registry = Registry::default();
 
@@ -76,7 +81,7 @@ pub async fn run(config: Config) -> Result<(), ServeError> {
     let store = ContainerdStore::connect(socket, Pace::default(), &tasks, running.clone()).await?;
     let declared = Declared::follow(&config, &tasks, running.clone(), &mut registry).await;
     let zone = zone(&config, declared.as_ref()).await;
-    let joins = NodeConfig { zone, ..config.node.clone() };
+    let joins = NodeConfig { zone, cluster_key, ..config.node.clone() };
     let (node, deliveries) = Node::start(joins, store.clone(), &mut registry).await?;
     let metrics = node.metrics().clone();
     let origins = Origins::default();
@@ -149,7 +154,11 @@ fn readiness(
         return Err("containerd does not answer; its socket is set by --containerd-socket".into());
     }
     if !router.ready() {
-        return Err("no peer answers yet; peers are set by --bootstrap".into());
+        return Err(
+            "no peer answers yet; peers are set by --bootstrap, and have to have the same \
+                    cluster key, or none like this node"
+                .into(),
+        );
     }
     Ok(())
 }

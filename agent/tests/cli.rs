@@ -76,3 +76,17 @@ fn a_registry_or_a_peer_that_is_none_is_a_usage_error() {
         assert!(String::from_utf8_lossy(&output.stderr).contains(value), "{flag}");
     }
 }
+
+#[test]
+fn a_cluster_key_that_is_none_is_named_with_the_way_to_make_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("key");
+    let path = file.to_str().unwrap();
+    let output = serve(folder.path(), &["--cluster-key-file", path]);
+    assert_says(&output, &["cannot read", path, "--cluster-key-file"]);
+    std::fs::write(&file, "secret").unwrap();
+    let output = serve(folder.path(), &["--cluster-key-file", path]);
+    assert_says(&output, &[path, "openssl rand -hex 32"]);
+    let output = serve(folder.path(), &["--cluster-key-file", path, "--insecure-peers"]);
+    assert_says(&output, &[path, "--insecure-peers"]);
+}

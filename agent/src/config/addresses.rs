@@ -1,6 +1,9 @@
 //! Where this node listens for its peers, and where they find it.
 
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::{
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket},
+    path::PathBuf,
+};
 
 use super::ConfigError;
 
@@ -11,20 +14,28 @@ const ANYWHERE: [SocketAddr; 2] = [
     SocketAddr::new(IpAddr::V6(Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1)), 9),
 ];
 
-/// Where a listener for peers belongs: beyond this host only when that was asked for in so many
-/// words.
+/// Whether peers are served beyond this host: when they prove who they are, or when it was said in so
+/// many words that they need not.
+pub(super) fn open_to_peers(key: Option<&PathBuf>, insecure: bool) -> Result<bool, ConfigError> {
+    match key {
+        Some(key) if insecure => Err(ConfigError::InsecureWithKey(key.clone())),
+        key => Ok(insecure || key.is_some()),
+    }
+}
+
+/// Where a listener for peers belongs.
 pub(super) fn peers_at(
     flag: &'static str,
     asked: Option<SocketAddr>,
     port: u16,
-    insecure: bool,
+    open: bool,
 ) -> Result<SocketAddr, ConfigError> {
     match asked {
-        Some(address) if !insecure && !address.ip().is_loopback() => {
+        Some(address) if !open && !address.ip().is_loopback() => {
             Err(ConfigError::PeersNotAuthenticated { flag, address })
         }
         Some(address) => Ok(address),
-        None if insecure => Ok((Ipv6Addr::UNSPECIFIED, port).into()),
+        None if open => Ok((Ipv6Addr::UNSPECIFIED, port).into()),
         None => Ok((Ipv4Addr::LOCALHOST, port).into()),
     }
 }
@@ -56,13 +67,23 @@ mod tests {
     use super::*;
 
     #[test]
-    fn peers_beyond_this_host_need_the_word_insecure() {
+    fn peers_beyond_this_host_need_a_proof_or_the_word_insecure() {
         let wide: SocketAddr = "10.0.0.1:1".parse().unwrap();
         let refused = ConfigError::PeersNotAuthenticated { flag: "--x", address: wide };
         assert_eq!(peers_at("--x", Some(wide), 7, false), Err(refused));
         assert_eq!(peers_at("--x", Some(wide), 7, true), Ok(wide));
         assert_eq!(peers_at("--x", None, 7, false), Ok("127.0.0.1:7".parse().unwrap()));
         assert_eq!(peers_at("--x", None, 7, true), Ok("[::]:7".parse().unwrap()));
+    }
+
+    #[test]
+    fn peers_are_served_beyond_this_host_with_a_key_or_without_any_proof_and_not_with_both() {
+        let key = PathBuf::from("key");
+        assert_eq!(open_to_peers(None, false), Ok(false));
+        assert_eq!(open_to_peers(Some(&key), false), Ok(true));
+        assert_eq!(open_to_peers(None, true), Ok(true));
+        let both = open_to_peers(Some(&key), true);
+        assert_eq!(both, Err(ConfigError::InsecureWithKey(key)));
     }
 
     #[tokio::test]

@@ -51,12 +51,13 @@ pub(super) struct Behaviour {
     pub(super) ping: ping::Behaviour,
 }
 
-/// A swarm of the node named by `keypair`, not listening yet.
+/// A swarm of the node named by `keypair`, among those that know `pre_shared`; not listening yet.
 ///
 /// # Errors
 /// The key does not suit noise.
 pub(super) fn swarm(
     keypair: &Keypair,
+    pre_shared: Option<[u8; 32]>,
     agent_version: &AgentVersion,
     record_ttl: Duration,
 ) -> Result<Swarm<Behaviour>, noise::Error> {
@@ -75,7 +76,7 @@ pub(super) fn swarm(
         ping: ping::Behaviour::new(ping),
     };
     let config = swarm::Config::with_tokio_executor().with_idle_connection_timeout(IDLE_CONNECTION);
-    Ok(Swarm::new(transport(keypair)?, behaviour, local, config))
+    Ok(Swarm::new(transport(keypair, pre_shared)?, behaviour, local, config))
 }
 
 /// Peers enter the routing table when Identify has told their address, provider records are

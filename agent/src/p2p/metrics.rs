@@ -1,18 +1,23 @@
 //! What an operator sees of the DHT.
 
-use prometheus_client::{metrics::gauge::Gauge, registry::Registry};
+use prometheus_client::{
+    metrics::{counter::Counter, gauge::Gauge},
+    registry::Registry,
+};
 
-/// The router's gauges; clones share their values.
+/// What the router counts; clones count together.
 #[derive(Clone, Debug, Default)]
 pub struct RouterMetrics {
     pub(super) peers: Gauge,
     pub(super) announced: Gauge,
+    pub(super) turned_away: Counter,
 }
 
 // === impl RouterMetrics ===
 
 impl RouterMetrics {
-    /// Exports `onepull_router_peers` and `onepull_router_announced_digests`.
+    /// Exports `onepull_router_peers`, `onepull_router_announced_digests` and
+    /// `onepull_router_handshakes_failed_total`.
     pub fn register(&self, registry: &mut Registry) {
         registry.register(
             "onepull_router_peers",
@@ -23,6 +28,11 @@ impl RouterMetrics {
             "onepull_router_announced_digests",
             "Digests that this node announces to its peers",
             self.announced.clone(),
+        );
+        registry.register(
+            "onepull_router_handshakes_failed",
+            "Connections to the DHT that came to nothing, as of nodes without the cluster key",
+            self.turned_away.clone(),
         );
     }
 }

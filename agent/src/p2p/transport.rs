@@ -1,6 +1,6 @@
-//! How bytes reach another node's DHT: TCP, noise, yamux.
-//!
-//! A pre-shared key for the whole cluster would go between TCP and the upgrade.
+//! How bytes reach another node's DHT: TCP, noise, yamux; with a cluster key, all of it within
+//! libp2p's private network, a cipher under a key that only the cluster's nodes have. Whoever has
+//! another one, or none, reads noise and is not understood.
 
 use std::{
     io,
@@ -9,6 +9,7 @@ use std::{
     time::Duration,
 };
 
+use futures::{AsyncRead, AsyncWrite};
 use libp2p::{
     Multiaddr, PeerId, Transport,
     core::{
@@ -17,22 +18,40 @@ use libp2p::{
         upgrade::Version,
     },
     identity::Keypair,
-    noise, tcp, yamux,
+    noise,
+    pnet::{PnetConfig, PreSharedKey},
+    tcp, yamux,
 };
 
 /// A connection that is not up by then, handshakes included, never will be: inside a cluster it
 /// takes milliseconds. A node whose machine died is out of the routing table this soon.
 const CONNECT_DEADLINE: Duration = Duration::from_secs(3);
 
-/// The transport that a node named by `keypair` uses.
+/// The transport that a node named by `keypair` uses, with all that know `pre_shared`.
 ///
 /// # Errors
 /// The key cannot sign noise's own.
 pub(super) fn transport(
     keypair: &Keypair,
+    pre_shared: Option<[u8; 32]>,
 ) -> Result<Boxed<(PeerId, StreamMuxerBox)>, noise::Error> {
     let tcp = FreshPort(tcp::tokio::Transport::new(tcp::Config::new()));
-    let connection = tcp
+    let Some(key) = pre_shared else {
+        return upgraded(tcp, keypair);
+    };
+    let network = PnetConfig::new(PreSharedKey::new(key));
+    upgraded(tcp.and_then(move |stream, _| network.handshake(stream)), keypair)
+}
+
+fn upgraded<T>(
+    transport: T,
+    keypair: &Keypair,
+) -> Result<Boxed<(PeerId, StreamMuxerBox)>, noise::Error>
+where
+    T: Transport<Error: Send + Sync, Dial: Send, ListenerUpgrade: Send> + Send + Unpin + 'static,
+    T::Output: AsyncRead + AsyncWrite + Send + Unpin + 'static,
+{
+    let connection = transport
         .upgrade(Version::V1Lazy)
         .authenticate(noise::Config::new(keypair)?)
         .multiplex(yamux::Config::default())

@@ -18,7 +18,8 @@ async fn a_node_in_order_is_without_complaint() {
         println!("{}", table(&findings));
         assert!(findings.iter().all(|finding| finding.verdict == Verdict::Ok), "{findings:#?}");
         let names: Vec<_> = findings.iter().map(|finding| finding.name).collect();
-        let all = "containerd version config_path layers content hosts.toml ports peers proof";
+        let all = "containerd version config_path layers content hosts.toml cluster-key ports \
+                   peers proof";
         assert_eq!(names.join(" "), all);
         assert_eq!(exit_status(&findings), 0);
     }

@@ -1,6 +1,6 @@
 //! A registry and nodes for one test, and an image that is too large to pass in one moment.
 
-use std::{net::Ipv4Addr, path::PathBuf, process::Command, time::Duration};
+use std::{fs, net::Ipv4Addr, path::PathBuf, process::Command, time::Duration};
 
 use onepull_testbed::{
     Containerd, Host, Lab, Layout, Process, Registry, Requirement, Shape, Version, containerd,
@@ -47,6 +47,8 @@ pub(crate) struct Node {
     pub(crate) containerd: Containerd,
     pub(crate) agent: Option<Process>,
     pub(crate) host: Host,
+    /// The cluster key of agents that start later.
+    pub(crate) key: Option<&'static str>,
     folder: tempfile::TempDir,
 }
 
@@ -112,7 +114,7 @@ impl Cluster {
             ..Default::default()
         };
         let containerd = Containerd::start(version, options).await.unwrap();
-        Node { containerd, agent: None, host, folder }
+        Node { containerd, agent: None, host, key: None, folder }
     }
 
     /// Another image in the registry, of two small layers; its tag.
@@ -160,9 +162,32 @@ impl Node {
         bootstrap: &[Ipv4Addr],
         also: impl FnOnce(&mut Command),
     ) {
+        let mut agent = self.spawn_agent(registry, bootstrap, also);
+        let ready = agent.ready("the agent is ready", LIMIT, async || {
+            self.admin("/readyz").await.filter(|answer| answer.starts_with("HTTP/1.1 200"))
+        });
+        ready.await.unwrap();
+        self.agent = Some(agent);
+    }
+
+    /// Starts one that may never be ready.
+    pub(crate) fn spawn_agent(
+        &self,
+        registry: &str,
+        bootstrap: &[Ipv4Addr],
+        also: impl FnOnce(&mut Command),
+    ) -> Process {
         let ip = self.host.ip();
         let mut command = self.host.command(env!("CARGO_BIN_EXE_onepull-agent"));
-        command.arg("serve").args(["--insecure-peers", "--log-format", "json"]);
+        command.arg("serve").args(["--log-format", "json"]);
+        match self.key {
+            Some(key) => {
+                let file = self.folder.path().join("cluster-key");
+                fs::write(&file, key).unwrap();
+                command.arg("--cluster-key-file").arg(file);
+            }
+            None => _ = command.arg("--insecure-peers"),
+        }
         command.arg("--containerd-socket").arg(self.containerd.socket());
         command.arg("--hosts-dir").arg(self.folder.path().join("certs.d"));
         command.arg("--data-dir").arg(self.folder.path().join("data"));
@@ -176,12 +201,7 @@ impl Node {
         }
         command.env("ONEPULL_LOG", "info,onepull_mirror=debug");
         also(&mut command);
-        let mut agent = Process::spawn(command, self.folder.path().join("agent.log")).unwrap();
-        let ready = agent.ready("the agent is ready", LIMIT, async || {
-            self.admin("/readyz").await.filter(|answer| answer.starts_with("HTTP/1.1 200"))
-        });
-        ready.await.unwrap();
-        self.agent = Some(agent);
+        Process::spawn(command, self.folder.path().join("agent.log")).unwrap()
     }
 
     /// Where an agent that starts later finds what it is to hold.

@@ -4,4 +4,5 @@
 mod cluster;
 mod faults;
 mod sharing;
+mod strangers;
 mod warming;

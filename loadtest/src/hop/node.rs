@@ -36,6 +36,7 @@ pub async fn serve(ip: IpAddr, store: &Path, bootstrap: Option<SocketAddr>) -> a
         advertise_ip: ip,
         bootstrap: bootstrap.map(Into::into).into_iter().collect(),
         zone: None,
+        cluster_key: None,
         identity: None,
         upload: None,
         deadlines: Deadlines::default(),

@@ -25,6 +25,8 @@ pub enum Requirement {
     Registry,
     /// Debian's podman.
     Podman,
+    /// curl and openssl, as a stranger to the peers has them.
+    Curl,
     /// nginx, the yardstick for serving a file.
     Nginx,
     /// debootstrap and umoci, to build an image from real packages.
@@ -35,7 +37,7 @@ pub enum Requirement {
 
 impl Requirement {
     /// All of them, in the order in which they are reported.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Root,
         Self::Iproute,
         Self::Iptables,
@@ -44,6 +46,7 @@ impl Requirement {
         Self::Kubernetes,
         Self::Registry,
         Self::Podman,
+        Self::Curl,
         Self::Nginx,
         Self::ImageTools,
     ];
@@ -57,6 +60,7 @@ impl Requirement {
             Self::Containerd16 => &["containerd", "runc"],
             Self::Registry => &["docker-registry", "skopeo"],
             Self::Podman => &["podman"],
+            Self::Curl => &["curl", "openssl"],
             Self::Nginx => &["nginx-light"],
             Self::ImageTools => &["debootstrap", "umoci"],
         }
@@ -72,6 +76,7 @@ impl Requirement {
             Self::Kubernetes => "test against a Kubernetes API server",
             Self::Registry => "test or load test with a real registry",
             Self::Podman => "test with podman as a client of the mirror",
+            Self::Curl => "test with curl as a stranger to the peers",
             Self::Nginx => "comparison with nginx in the benchmark",
             Self::ImageTools => "load test of an image built from Debian packages",
         }
@@ -93,6 +98,7 @@ impl Requirement {
             Self::Containerd16 => program_missing(&["containerd", "runc"], self),
             Self::Registry => program_missing(&["docker-registry", "skopeo"], self),
             Self::Podman => program_missing(&["podman"], self),
+            Self::Curl => program_missing(&["curl", "openssl"], self),
             Self::Nginx => program_missing(&["nginx"], self),
             Self::ImageTools => program_missing(&["debootstrap", "umoci"], self),
         }

@@ -49,6 +49,10 @@ impl Node {
             SwarmEvent::OutgoingConnectionError { peer_id, connection_id, error } => {
                 self.on_dial_failed(peer_id, connection_id, &error);
             }
+            SwarmEvent::IncomingConnectionError { send_back_addr, error, .. } => {
+                debug!(from = %send_back_addr, %error, "no handshake with who came to the DHT");
+                self.seat.metrics.turned_away.inc();
+            }
             SwarmEvent::NewListenAddr { address, .. } => {
                 self.me.extend(socket_addr(&address));
             }

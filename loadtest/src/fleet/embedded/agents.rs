@@ -96,6 +96,7 @@ fn config(node: &Node, uplink: LinkRate) -> NodeConfig {
         advertise_ip: node.ip,
         bootstrap: Vec::new(),
         zone: None,
+        cluster_key: None,
         identity: None,
         upload: Some(uplink.bytes_per_second()),
         deadlines: Deadlines::default(),
