@@ -9,8 +9,8 @@ use tracing_subscriber::{EnvFilter, Layer, layer::SubscriberExt, util::Subscribe
 
 use crate::{
     cli::{
-        Cli, Command, ControlPlaneArgs, HopArgs, KubeArgs, MemoryArgs, OutputArg, OverheadArgs,
-        RunArgs, SimArgs, UsageError,
+        Cli, Command, ControlPlaneArgs, HopArgs, KubeArgs, MemoryArgs, NodeArgs, OutputArg,
+        OverheadArgs, RunArgs, SimArgs, UsageError,
     },
     cluster, control_plane, hop, memory, overhead,
     report::{html, table},
@@ -48,7 +48,9 @@ async fn carry_out(cli: Cli, transfers: &Transfers) -> anyhow::Result<ExitCode> 
         Command::Kube(args) => return Box::pin(kube_command(&args)).await,
         Command::ControlPlane(args) => return Box::pin(control_plane_command(&args)).await,
         Command::Sim(args) => sim_command(&args)?,
-        Command::Node(args) => hop::node::serve(args.ip, &args.store, args.bootstrap).await?,
+        Command::Node(NodeArgs { ip, store, bootstrap, cluster_key_file }) => {
+            hop::node::serve(ip, &store, bootstrap, cluster_key_file.as_deref()).await?;
+        }
         Command::Client { url } => print(&hop::client::fetch(&url)?)?,
         Command::Hash { bytes } => print(&hop::hash::hash(bytes))?,
     }

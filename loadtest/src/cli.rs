@@ -82,6 +82,9 @@ pub struct NodeArgs {
     /// A peer to join through.
     #[arg(long)]
     pub bootstrap: Option<SocketAddr>,
+    /// The file with the key that it has in common with its peers.
+    #[arg(long)]
+    pub cluster_key_file: Option<PathBuf>,
 }
 
 /// Values of `--containerd`.

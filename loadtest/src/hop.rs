@@ -1,22 +1,26 @@
 //! One hop: how fast bytes go from a peer through the mirror to a client, and what that costs.
 //!
 //! Peer, mirror and client are processes of their own on loopback, with nothing to slow them down
-//! but the machine. Beside them, with the same client and the same file: nginx with sendfile, which
-//! neither verifies nor relays; and hashing alone, which the mirror cannot do without.
+//! but the machine; in the clear, and with the mutual TLS that a cluster key makes of it, each with
+//! processes of its own. Beside them, with the same client and the same file: nginx with sendfile,
+//! which neither verifies nor relays; and hashing alone, which the mirror cannot do without.
 
-use std::{net::IpAddr, net::Ipv4Addr, path::PathBuf, time::Duration};
+use std::{
+    io,
+    net::{IpAddr, Ipv4Addr},
+    path::PathBuf,
+};
 
 use onepull_testbed::layout::Spec;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
-use tokio::time::{Instant, sleep};
 
 use crate::{
     image::{Image, ImageError},
+    key,
     machine::Machine,
     report::median,
     run::{RunError, make_scratch},
-    scrape,
     units::ByteSize,
 };
 
@@ -25,21 +29,19 @@ pub mod client;
 pub mod hash;
 mod nginx;
 pub mod node;
+mod pair;
 mod table;
 
-use child::{Child, ChildError};
+use child::ChildError;
+use pair::{FOUND_LIMIT, Pair};
 pub use table::render;
 
 /// The name and version of the format.
 pub const SCHEMA: &str = "onepull.dev/loadtest-hop/v1";
 
-/// The mirror finds the peer within milliseconds of their meeting.
-const FOUND_LIMIT: Duration = Duration::from_secs(30);
-/// Short beside a run.
-const ASK_AGAIN: Duration = Duration::from_millis(50);
-/// The nodes' addresses.
-const PEER: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 2, 1));
-const MIRROR: IpAddr = IpAddr::V4(Ipv4Addr::new(127, 0, 2, 2));
+/// The nodes' addresses: peer and mirror.
+const PLAIN: [IpAddr; 2] = [loopback(1), loopback(2)];
+const WITH_TLS: [IpAddr; 2] = [loopback(3), loopback(4)];
 
 /// What to measure.
 #[derive(Clone, Debug)]
@@ -67,6 +69,8 @@ pub struct Hop {
     pub blob_bytes: ByteSize,
     /// Peer and mirror together.
     pub onepull: Cost,
+    /// The same with a cluster key.
+    pub onepull_tls: Cost,
     /// nginx's one process.
     pub nginx: Cost,
     /// One thread that hashes.
@@ -75,6 +79,10 @@ pub struct Hop {
     pub throughput_to_nginx: f64,
     /// CPU time as a multiple of what hashing takes.
     pub cpu_to_sha256: f64,
+    /// Throughput with TLS as a multiple of that without.
+    pub tls_throughput_to_plain: f64,
+    /// CPU time with TLS as a multiple of what hashing takes.
+    pub tls_cpu_to_sha256: f64,
     /// Every repeat, in order.
     pub repeats: Vec<Repeat>,
 }
@@ -88,11 +96,13 @@ pub struct Cost {
     pub cpu_seconds_per_gb: f64,
 }
 
-/// The three, one after the other.
+/// All, one after the other.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Repeat {
     /// Peer and mirror together.
     pub onepull: Cost,
+    /// The same with a cluster key.
+    pub onepull_tls: Cost,
     /// nginx's one process.
     pub nginx: Cost,
     /// One thread that hashes.
@@ -111,6 +121,9 @@ pub enum HopError {
     /// A process did not do its part.
     #[error(transparent)]
     Child(#[from] ChildError),
+    /// There is no key for the nodes.
+    #[error("cannot make a cluster key")]
+    Key(#[source] io::Error),
     /// nginx is not installed, or its folder cannot be written.
     #[error("cannot run nginx: {0}")]
     Nginx(String),
@@ -121,11 +134,9 @@ pub enum HopError {
 
 /// The processes of a measurement.
 struct Bench {
-    peer: Child,
-    mirror: Child,
+    plain: Pair,
+    tls: Pair,
     nginx: nginx::Nginx,
-    /// The blob's URL at the mirror and at nginx.
-    urls: [String; 2],
     size: u64,
     _scratch: tempfile::TempDir,
 }
@@ -149,8 +160,8 @@ pub async fn measure(
         repeats.push(repeat);
     }
     let cost = |of: fn(&Repeat) -> Cost| Cost::median(repeats.iter().map(of));
-    let (onepull, nginx) = (cost(|repeat| repeat.onepull), cost(|repeat| repeat.nginx));
-    let sha256 = cost(|repeat| repeat.sha256);
+    let (onepull, onepull_tls) = (cost(|repeat| repeat.onepull), cost(|repeat| repeat.onepull_tls));
+    let (nginx, sha256) = (cost(|repeat| repeat.nginx), cost(|repeat| repeat.sha256));
     Ok(Hop {
         schema: SCHEMA.into(),
         command,
@@ -159,7 +170,10 @@ pub async fn measure(
         blob_bytes: config.size,
         throughput_to_nginx: onepull.gb_per_second / nginx.gb_per_second,
         cpu_to_sha256: onepull.cpu_seconds_per_gb / sha256.cpu_seconds_per_gb,
+        tls_throughput_to_plain: onepull_tls.gb_per_second / onepull.gb_per_second,
+        tls_cpu_to_sha256: onepull_tls.cpu_seconds_per_gb / sha256.cpu_seconds_per_gb,
         onepull,
+        onepull_tls,
         nginx,
         sha256,
         repeats,
@@ -175,22 +189,22 @@ impl Bench {
         let image = Image::generate(&store, &Spec::even(config.size.bytes(), 1, 1))?;
         let largest = image.sizes.iter().max_by_key(|(_, size)| **size);
         let (digest, size) = largest.ok_or(HopError::NotFound)?;
-        let (peer, at) = Child::node(PEER, &store, None).await?;
-        let empty = scratch.path().join("mirror");
-        let (mirror, through) = Child::node(MIRROR, &empty, Some(at.p2p)).await?;
         let path = format!("/v2/loadtest/image/blobs/{digest}?ns=registry.example");
-        wait_until_found(through.mirror, &path).await?;
+        let key = key::write(scratch.path()).map_err(HopError::Key)?;
+        let plain = Pair::start(PLAIN, &store, &scratch.path().join("plain"), &path, None).await?;
+        let empty = scratch.path().join("tls");
+        let tls = Pair::start(WITH_TLS, &store, &empty, &path, Some(&key)).await?;
         let nginx = nginx::Nginx::start(scratch.path(), &image.blob(digest)).await?;
-        let urls = [format!("http://{}{path}", through.mirror), nginx.url()];
-        Ok(Self { peer, mirror, nginx, urls, size: *size, _scratch: scratch })
+        Ok(Self { plain, tls, nginx, size: *size, _scratch: scratch })
     }
 
     async fn repeat(&self) -> Result<Repeat, HopError> {
-        let onepull = self.fetch(&self.urls[0], &[self.peer.pid(), self.mirror.pid()]).await?;
-        let nginx = self.fetch(&self.urls[1], &[self.nginx.pid()]).await?;
+        let onepull = self.fetch(&self.plain.url, &self.plain.pids()).await?;
+        let onepull_tls = self.fetch(&self.tls.url, &self.tls.pids()).await?;
+        let nginx = self.fetch(&self.nginx.url(), &[self.nginx.pid()]).await?;
         let hashed = child::hash(self.size).await?;
         let sha256 = Cost::new(self.size, hashed.seconds, hashed.cpu_seconds);
-        Ok(Repeat { onepull, nginx, sha256 })
+        Ok(Repeat { onepull, onepull_tls, nginx, sha256 })
     }
 
     /// What a client's fetch costs the processes that serve it.
@@ -201,16 +215,8 @@ impl Bench {
     }
 }
 
-/// Asks for one byte until the mirror has it.
-async fn wait_until_found(mirror: std::net::SocketAddr, path: &str) -> Result<(), HopError> {
-    let end = Instant::now() + FOUND_LIMIT;
-    while Instant::now() < end {
-        if matches!(scrape::head(mirror, path).await, Ok(200)) {
-            return Ok(());
-        }
-        sleep(ASK_AGAIN).await;
-    }
-    Err(HopError::NotFound)
+const fn loopback(last: u8) -> IpAddr {
+    IpAddr::V4(Ipv4Addr::new(127, 0, 2, last))
 }
 
 // === impl Cost ===

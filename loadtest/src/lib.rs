@@ -12,6 +12,7 @@ pub mod faults;
 pub mod fleet;
 pub mod hop;
 pub mod image;
+mod key;
 pub mod late;
 pub mod machine;
 pub mod memory;

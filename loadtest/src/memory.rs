@@ -162,6 +162,7 @@ fn fleet_config(config: &MemoryConfig) -> ContainerdConfig {
         nodes: NODES,
         nic: None,
         registry: None,
+        secure: false,
         version: Version::V2_2,
         agent: config.agent.clone(),
         spegel: None,

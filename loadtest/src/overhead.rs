@@ -179,6 +179,7 @@ impl<'a> Bench<'a> {
             nodes: config.nodes,
             nic: None,
             registry: None,
+            secure: false,
             version: config.version,
             agent: config.agent.clone(),
             spegel: None,

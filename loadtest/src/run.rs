@@ -41,6 +41,8 @@ pub struct RunConfig {
     pub nic: LinkRate,
     /// The registry's uplink.
     pub registry: LinkRate,
+    /// Whether agents have a cluster key, and peers speak TLS.
+    pub secure: bool,
     /// Spegel's program, for the arm of that name.
     pub spegel: Option<PathBuf>,
     /// What runs after the arms.
@@ -214,11 +216,11 @@ impl Bench<'_> {
     }
 
     async fn fleet(&self, arm: Arm) -> Result<Arc<dyn Fleet>, FleetError> {
-        let RunConfig { nodes, nic, registry, .. } = *self.config;
+        let RunConfig { nodes, nic, registry, secure, .. } = *self.config;
         let image = Arc::clone(&self.image);
         match &self.config.store {
             StoreKind::Embedded => {
-                let config = EmbeddedConfig { arm, nodes, nic, registry };
+                let config = EmbeddedConfig { arm, nodes, nic, registry, secure };
                 let transfers = self.transfers.clone();
                 let fleet = EmbeddedFleet::start(&config, image, transfers, self.scratch).await?;
                 Ok(Arc::new(fleet))
@@ -291,6 +293,7 @@ impl RunConfig {
             nodes: self.nodes,
             nic: Some(self.nic),
             registry: Some(self.registry),
+            secure: self.secure,
             version,
             agent: agent.to_owned(),
             spegel: self.spegel.clone(),

@@ -40,6 +40,7 @@ async fn report(arm: Arm, pattern: Pattern, nodes: u32, out: &Path) -> Report {
         image,
         nic: rate,
         registry: rate,
+        secure: false,
         spegel: None,
         trials: Trials::default(),
         repeats: 1,

@@ -218,7 +218,7 @@ fn one_hop_is_measured_beside_nginx_and_hashing() {
     let output = loadtest("hop --size 32MiB --repeat 1", out.path());
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let hop: Hop = read(out.path().join("hop.json"));
-    for cost in [hop.onepull, hop.nginx, hop.sha256] {
+    for cost in [hop.onepull, hop.onepull_tls, hop.nginx, hop.sha256] {
         assert!(cost.gb_per_second > 0.01, "{cost:?}");
     }
 }

@@ -91,6 +91,10 @@ pub struct RunArgs {
     #[arg(long, value_name = "RATE")]
     registry_rate: Option<LinkRate>,
 
+    /// Agents have a cluster key: peers speak mutual TLS, and the DHT has a pre-shared key.
+    #[arg(long)]
+    secure: bool,
+
     /// What nodes are made of. embedded: all in this process, on loopback addresses. containerd: a
     /// containerd and an agent process each, in a network namespace with a shaped link; needs root.
     #[arg(long, default_value = "embedded")]
@@ -175,6 +179,7 @@ impl RunArgs {
             image,
             nic: self.nic,
             registry: self.registry_rate.unwrap_or(self.nic),
+            secure: self.secure,
             repeats: self.repeat,
             out: self.out.clone(),
         })

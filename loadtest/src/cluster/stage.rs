@@ -136,7 +136,7 @@ impl Stage {
             let kubeconfig = self.control.kubeconfig(AGENT, Some(&pod)).await?;
             let bootstrap = first.filter(|_| index > 0);
             let (program, orders) = (&self.config.agent, self.orders(&pod, &kubeconfig).await?);
-            let agent = Agent::spawn(program, node, bootstrap, self.folder.path(), &orders)?;
+            let agent = Agent::spawn(program, node, bootstrap, self.folder.path(), &orders, None)?;
             // A stage starts once.
             let _ = node.agent.set(agent);
         }

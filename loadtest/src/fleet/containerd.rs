@@ -56,6 +56,8 @@ pub struct ContainerdConfig {
     pub nic: Option<LinkRate>,
     /// The uplink of a registry; `None` as for a node.
     pub registry: Option<LinkRate>,
+    /// Whether agents have a cluster key, and peers speak TLS.
+    pub secure: bool,
     /// Which containerd.
     pub version: Version,
     /// The agent's program.

@@ -43,6 +43,8 @@ pub struct EmbeddedConfig {
     pub nic: LinkRate,
     /// The uplink of a registry.
     pub registry: LinkRate,
+    /// Whether agents have a cluster key, and peers speak TLS.
+    pub secure: bool,
 }
 
 /// The nodes and their registry, or registries.
@@ -87,7 +89,7 @@ impl EmbeddedFleet {
             nodes.push(Node::new(number, folder.path(), config.nic, origin)?);
         }
         let agents = match config.arm {
-            Arm::Onepull => Agents::start(&nodes, config.nic).await?,
+            Arm::Onepull => Agents::start(&nodes, config.nic, config.secure).await?,
             // The command line lets Spegel run beside real containerds only.
             Arm::Direct | Arm::Ideal | Arm::Spegel => Agents::none(),
         };

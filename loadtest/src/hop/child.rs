@@ -68,11 +68,15 @@ impl Child {
         ip: IpAddr,
         store: &Path,
         bootstrap: Option<SocketAddr>,
+        key: Option<&Path>,
     ) -> Result<(Self, Addresses), ChildError> {
         let mut command = this_program(&["node", "--ip", &ip.to_string(), "--store"])?;
         command.arg(store).stdin(Stdio::piped());
         if let Some(bootstrap) = bootstrap {
             command.args(["--bootstrap", &bootstrap.to_string()]);
+        }
+        if let Some(key) = key {
+            command.arg("--cluster-key-file").arg(key);
         }
         Self::spawn(command).await
     }

@@ -7,7 +7,10 @@ use std::{
 };
 
 use anyhow::Context;
-use onepull_agent::node::{Node, NodeConfig};
+use onepull_agent::{
+    cluster_key::ClusterKey,
+    node::{Node, NodeConfig},
+};
 use onepull_mirror::{Deadlines, store::FolderStore};
 use prometheus_client::registry::Registry;
 use serde::{Deserialize, Serialize};
@@ -22,11 +25,17 @@ pub struct Addresses {
     pub p2p: SocketAddr,
 }
 
-/// Serves `store` on free ports of `ip` until standard input ends.
+/// Serves `store` on free ports of `ip` until standard input ends, to peers with the cluster key that
+/// is in the file `key`.
 ///
 /// # Errors
-/// When the folder or a port is not to be had.
-pub async fn serve(ip: IpAddr, store: &Path, bootstrap: Option<SocketAddr>) -> anyhow::Result<()> {
+/// When the folder, the key or a port is not to be had.
+pub async fn serve(
+    ip: IpAddr,
+    store: &Path,
+    bootstrap: Option<SocketAddr>,
+    key: Option<&Path>,
+) -> anyhow::Result<()> {
     let anywhere = SocketAddr::new(ip, 0);
     let config = NodeConfig {
         name: ip.to_string(),
@@ -36,7 +45,7 @@ pub async fn serve(ip: IpAddr, store: &Path, bootstrap: Option<SocketAddr>) -> a
         advertise_ip: ip,
         bootstrap: bootstrap.map(Into::into).into_iter().collect(),
         zone: None,
-        cluster_key: None,
+        cluster_key: key.map(ClusterKey::read).transpose()?,
         identity: None,
         upload: None,
         deadlines: Deadlines::default(),

@@ -74,23 +74,28 @@ struct Line {
 // === impl Agent ===
 
 impl Agent {
-    /// Starts `program` beside the node's containerd; it joins through `bootstrap`, and does what
-    /// `orders` say.
+    /// Starts `program` beside the node's containerd; it joins through `bootstrap`, has the cluster key
+    /// in `key`, and does what `orders` say.
     pub(crate) fn spawn(
         program: &Path,
         node: &Node,
         bootstrap: Option<Ipv4Addr>,
         folder: &Path,
         orders: &Orders,
+        key: Option<&Path>,
     ) -> Result<Self, FleetError> {
-        let (command, desired) = command(program, node, bootstrap, folder, orders)?;
+        let (mut command, desired) = command(program, node, bootstrap, folder, orders)?;
+        match key {
+            Some(key) => command.arg("--cluster-key-file").arg(key),
+            None => command.arg("--insecure-peers"),
+        };
         let log = folder.join(format!("{}.log", node.name));
         let admin = SocketAddr::from((node.host.ip(), ADMIN));
         let process = Mutex::new(spawn(command, &log, &node.name)?);
         Ok(Self { process, log, desired, admin })
     }
 
-    /// Starts it again after its end; it obeys a cluster.
+    /// Starts it again after its end, without a key; it obeys a cluster.
     pub(crate) async fn respawn(
         &self,
         program: &Path,
@@ -99,7 +104,8 @@ impl Agent {
         folder: &Path,
         orders: &Orders,
     ) -> Result<(), FleetError> {
-        let (command, _) = command(program, node, bootstrap, folder, orders)?;
+        let (mut command, _) = command(program, node, bootstrap, folder, orders)?;
+        command.arg("--insecure-peers");
         *self.process.lock().await = spawn(command, &self.log, &node.name)?;
         Ok(())
     }
@@ -217,7 +223,7 @@ fn command(
     command.args(["--advertise-ip", &ip.to_string()]);
     command.arg("--data-dir").arg(folder.join(format!("{}.agent", node.name)));
     let desired = obey(&mut command, orders, folder, &node.name)?;
-    command.args(["--insecure-peers", "--log-format", "json"]);
+    command.args(["--log-format", "json"]);
     if let Some(bootstrap) = bootstrap {
         command.args(["--bootstrap", &format!("{bootstrap}:{P2P}")]);
     }

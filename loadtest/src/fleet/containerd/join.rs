@@ -6,6 +6,7 @@ use futures::future::try_join_all;
 use onepull_testbed::{Requirement, missing};
 
 use super::{Agent, ContainerdFleet, FleetError, Orders};
+use crate::key;
 
 // === impl ContainerdFleet ===
 
@@ -15,11 +16,14 @@ impl ContainerdFleet {
     /// # Errors
     /// When one does not become ready.
     pub async fn join(&self, nodes: &[usize]) -> Result<(), FleetError> {
+        let key = self.config.secure.then(|| key::write(self.folder.path())).transpose();
+        let key = key.map_err(FleetError::setup("write a cluster key"))?;
         for index in nodes {
             let node = &self.nodes[*index];
             let bootstrap = self.somebody_running();
             let (program, folder) = (&self.config.agent, self.folder.path());
-            let agent = Agent::spawn(program, node, bootstrap, folder, &Orders::File)?;
+            let agent =
+                Agent::spawn(program, node, bootstrap, folder, &Orders::File, key.as_deref())?;
             // A node that has joined before keeps the agent that it has.
             let _ = node.agent.set(agent);
         }

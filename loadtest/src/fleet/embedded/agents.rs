@@ -11,7 +11,7 @@ use tokio::{
 };
 
 use super::{FleetError, Node};
-use crate::{scrape, units::LinkRate};
+use crate::{key, scrape, units::LinkRate};
 
 /// Joining takes milliseconds on loopback; hundreds of nodes on two busy cores take some seconds.
 const READY_LIMIT: Duration = Duration::from_secs(60);
@@ -38,12 +38,18 @@ impl Agents {
         Self { mirrors: Vec::new(), registries: Vec::new(), running: Mutex::default() }
     }
 
-    /// Starts an agent beside each node and waits until all have joined.
-    pub(super) async fn start(nodes: &[Node], uplink: LinkRate) -> Result<Self, FleetError> {
+    /// Starts an agent beside each node, with a cluster key if they are to be `secure`, and waits
+    /// until all have joined.
+    pub(super) async fn start(
+        nodes: &[Node],
+        uplink: LinkRate,
+        secure: bool,
+    ) -> Result<Self, FleetError> {
         let mut agents = Self::none();
         let mut running: Vec<AgentNode> = Vec::new();
         for node in nodes {
             let mut config = config(node, uplink);
+            config.cluster_key = secure.then(key::cluster_key);
             config.bootstrap = running.first().map(bootstrap).into_iter().collect();
             let store: Arc<dyn Store> = Arc::clone(&node.store) as _;
             let mut registry = Registry::default();
