@@ -33,11 +33,16 @@ pub fn prepare(mut report: impl Write) -> Result<bool> {
         writeln!(report, "building kube-apiserver {}: about 6 minutes", tools::KUBERNETES)?;
     }
     let kubernetes = tools::build_kubernetes().err().map(|error| format!("{error:#}"));
+    if !tools::helm_is_built() {
+        writeln!(report, "building helm {}: about 5 minutes", tools::HELM)?;
+    }
+    let helm = tools::build_helm().err().map(|error| format!("{error:#}"));
     let mut complete = true;
     for requirement in Requirement::ALL {
         let reason = match requirement {
             Requirement::Containerd22 => built.clone(),
             Requirement::Kubernetes => kubernetes.clone(),
+            Requirement::Helm => helm.clone(),
             _ => requirement.lacking(),
         };
         match reason {

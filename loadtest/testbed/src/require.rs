@@ -21,6 +21,8 @@ pub enum Requirement {
     Containerd22,
     /// etcd, kube-apiserver and kubectl, built from their Go module.
     Kubernetes,
+    /// Helm, built from its Go module.
+    Helm,
     /// Debian's docker-registry, and skopeo to push to it.
     Registry,
     /// Debian's podman.
@@ -44,6 +46,7 @@ impl Requirement {
         Self::Containerd16,
         Self::Containerd22,
         Self::Kubernetes,
+        Self::Helm,
         Self::Registry,
         Self::Podman,
         Self::Curl,
@@ -54,7 +57,7 @@ impl Requirement {
     /// Debian packages that provide it.
     pub fn packages(self) -> &'static [&'static str] {
         match self {
-            Self::Root | Self::Containerd22 | Self::Kubernetes => &[],
+            Self::Root | Self::Containerd22 | Self::Kubernetes | Self::Helm => &[],
             Self::Iproute => &["iproute2"],
             Self::Iptables => &["iptables"],
             Self::Containerd16 => &["containerd", "runc"],
@@ -74,6 +77,7 @@ impl Requirement {
             Self::Containerd16 => "test against containerd 1.6",
             Self::Containerd22 => "test against containerd 2.2",
             Self::Kubernetes => "test against a Kubernetes API server",
+            Self::Helm => "test of the chart",
             Self::Registry => "test or load test with a real registry",
             Self::Podman => "test with podman as a client of the mirror",
             Self::Curl => "test with curl as a stranger to the peers",
@@ -92,7 +96,10 @@ impl Requirement {
             Self::Kubernetes if !tools::kubernetes_is_built() && tools::go().is_none() => {
                 Some("needs Go, to build kube-apiserver".into())
             }
-            Self::Containerd22 | Self::Kubernetes => None,
+            Self::Helm if !tools::helm_is_built() && tools::go().is_none() => {
+                Some("needs Go, to build Helm".into())
+            }
+            Self::Containerd22 | Self::Kubernetes | Self::Helm => None,
             Self::Iproute => program_missing(&["ip", "tc"], self),
             Self::Iptables => program_missing(&["iptables"], self),
             Self::Containerd16 => program_missing(&["containerd", "runc"], self),

@@ -1,5 +1,6 @@
 //! Where the programs are: Debian's in `PATH`, those built from Go modules in `target/testbed`.
 
+mod helm;
 mod kubernetes;
 
 use std::{
@@ -13,6 +14,7 @@ use rustix::fs::{FlockOperation, flock};
 
 use crate::process::run;
 
+pub use helm::{HELM, build_helm, helm_is_built, helm_program};
 pub use kubernetes::{KUBERNETES, build_kubernetes, kubernetes_folder, kubernetes_is_built};
 
 /// The release of containerd 2 that the tests run against.
@@ -45,7 +47,7 @@ pub fn go() -> Option<PathBuf> {
 
 /// The folder with `containerd`, `ctr` and the shim of release 2.2, built or not.
 pub fn containerd_2_folder() -> PathBuf {
-    cache().join(format!("containerd-{CONTAINERD_2}"))
+    cache().join(containerd_2_name())
 }
 
 /// Whether containerd 2.2 is there already.
@@ -63,15 +65,23 @@ pub fn build_containerd_2() -> Result<PathBuf> {
     if complete(&folder) {
         return Ok(folder);
     }
-    let go = go().context("Go is not installed, so containerd 2.2 cannot be built")?;
     let module = "github.com/containerd/containerd/v2/cmd";
-    let mut install = Command::new(go);
-    install.arg("install").env("GOBIN", &folder).env("CGO_ENABLED", "0");
-    for program in CONTAINERD_2_PROGRAMS {
-        install.arg(format!("{module}/{program}@v{CONTAINERD_2}"));
-    }
-    run(&mut install)?;
+    let package = |program| format!("{module}/{program}@v{CONTAINERD_2}");
+    go_install(&containerd_2_name(), &CONTAINERD_2_PROGRAMS.map(package))?;
     Ok(folder)
+}
+
+fn containerd_2_name() -> String {
+    format!("containerd-{CONTAINERD_2}")
+}
+
+/// Builds programs of Go modules into the folder `name` of the cache.
+fn go_install(name: &str, packages: &[String]) -> Result<()> {
+    let go = go().with_context(|| format!("Go is not installed, so {name} cannot be built"))?;
+    let mut install = Command::new(go);
+    install.arg("install").env("GOBIN", cache().join(name)).env("CGO_ENABLED", "0");
+    run(install.args(packages))?;
+    Ok(())
 }
 
 const CONTAINERD_2_PROGRAMS: [&str; 3] = ["containerd", "ctr", "containerd-shim-runc-v2"];
