@@ -46,6 +46,8 @@ pub struct CheckConfig {
     pub admin_listen: SocketAddr,
     /// The p2p listeners of other nodes.
     pub bootstrap: Vec<HostPort>,
+    /// Which service lists more of them.
+    pub bootstrap_service: Option<String>,
 }
 
 /// Looks at everything and says what it found, in the order in which to mend it.
@@ -59,7 +61,7 @@ pub async fn run(config: &CheckConfig) -> Vec<Finding> {
     findings.extend(hosts_files::check(&config.hosts));
     findings.push(cluster_key::check(config));
     findings.extend(ports::check(config, agent_runs).await);
-    findings.extend(peers::check(&config.bootstrap).await);
+    findings.extend(peers::check(&config.bootstrap, config.bootstrap_service.as_deref()).await);
     if let Ok(channel) = runtime {
         findings.extend(proof::check(config, &channel, agent_runs).await);
     }

@@ -194,6 +194,12 @@ pub(crate) struct Flags {
     #[arg(long, env = "ONEPULL_BOOTSTRAP", value_name = "HOST:PORT", value_delimiter = ',')]
     pub(crate) bootstrap: Vec<HostPort>,
 
+    /// With --kube, the service in --namespace whose EndpointSlices list the other agents, at a port named
+    /// p2p. The API server is asked for them at the start, again while there is no peer, and rarely after
+    /// that.
+    #[arg(long, env = "ONEPULL_BOOTSTRAP_SERVICE", value_name = "SERVICE")]
+    pub(crate) bootstrap_service: Option<String>,
+
     /// This node's name, in logs and, with --kube, in the cluster. [default: the host name]
     #[arg(long, env = "ONEPULL_NODE_NAME", value_name = "NAME")]
     pub(crate) node_name: Option<String>,
@@ -265,6 +271,21 @@ mod tests {
         };
         let error = Config::build(flags).unwrap_err().to_string();
         assert!(error.contains("--kube") && error.contains("--desired images.yaml"), "{error}");
+    }
+
+    #[test]
+    fn a_service_of_the_cluster_is_asked_for_peers_only_with_the_cluster() {
+        let serve = |more: &[&str]| {
+            let fixed = ["onepull-agent", "serve", "--bootstrap-service", "onepull-agent"];
+            let all = fixed.iter().chain(more);
+            let Command::Serve(flags) = Cli::try_parse_from(all).unwrap().command else {
+                unreachable!()
+            };
+            Config::build(flags)
+        };
+        assert_eq!(serve(&["--kube"]).unwrap().bootstrap_service.as_deref(), Some("onepull-agent"));
+        let error = serve(&[]).unwrap_err().to_string();
+        assert!(error.contains("--bootstrap-service onepull-agent"), "{error}");
     }
 
     #[test]

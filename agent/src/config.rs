@@ -37,6 +37,8 @@ pub struct Config {
     pub registries: Vec<Registry>,
     /// Who says which images this node is to hold; nobody, for `None`.
     pub desired: Option<DesiredFrom>,
+    /// The service whose EndpointSlices list the other agents.
+    pub bootstrap_service: Option<String>,
     /// With which logins it pulls what it is told to.
     pub logins: logins::Config,
     /// Where metrics and probes are served.
@@ -84,6 +86,12 @@ pub enum ConfigError {
         .0.display()
     )]
     InsecureWithKey(PathBuf),
+    /// Nobody is to be asked for them.
+    #[error(
+        "--bootstrap-service {0} is a service of the cluster, which is asked with --kube only: add \
+         --kube, or name peers with --bootstrap"
+    )]
+    ServiceWithoutKube(String),
     /// Peers would be served beyond this host without authentication.
     #[error(
         "{flag} {address} is no loopback address, and nothing authenticates peers: give all nodes \
@@ -110,6 +118,9 @@ impl Config {
             return Err(ConfigError::MirrorNotLoopback(flags.mirror_listen));
         }
         let desired = desired_from(flags.kube, flags.desired)?;
+        if let (Some(service), false) = (&flags.bootstrap_service, flags.kube) {
+            return Err(ConfigError::ServiceWithoutKube(service.clone()));
+        }
         let open = open_to_peers(flags.cluster_key_file.as_ref(), flags.insecure_peers)?;
         let peer_listen = peers_at("--peer-listen", flags.peer_listen, PEER_PORT, open)?;
         let p2p_listen = peers_at("--p2p-listen", flags.p2p_listen, P2P_PORT, open)?;
@@ -120,6 +131,7 @@ impl Config {
             p2p_listen,
             advertise_ip: flags.advertise_ip.unwrap_or_else(|| reachable_at(peer_listen.ip())),
             bootstrap: flags.bootstrap,
+            rendezvous: None,
             zone: flags.zone,
             cluster_key: None,
             identity: Some(flags.data_dir.join("identity")),
@@ -133,6 +145,7 @@ impl Config {
             hosts_dir: flags.hosts_dir,
             registries: flags.registry,
             desired,
+            bootstrap_service: flags.bootstrap_service,
             logins: logins::Config {
                 namespace: flags.namespace,
                 controller_token: flags.controller_token,
@@ -164,6 +177,7 @@ impl Config {
             p2p_listen: self.node.p2p_listen,
             admin_listen: self.admin_listen,
             bootstrap: self.node.bootstrap.clone(),
+            bootstrap_service: self.bootstrap_service.clone(),
         }
     }
 }

@@ -9,10 +9,10 @@ use onepull_resolve::{Credentials, ImageRef, Login, Options};
 use crate::{desired::ImageName, kube::Link};
 
 mod controller;
-mod endpoints;
 mod lookup;
 mod plugin;
 mod plugin_config;
+mod trust;
 
 pub(crate) use controller::Controllers;
 pub(crate) use lookup::Lookup;

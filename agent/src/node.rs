@@ -30,7 +30,7 @@ use tracing::warn;
 
 use crate::{
     cluster_key::{ClusterKey, Derived},
-    p2p::{HostPort, Libp2pRouter, P2p, P2pConfig, P2pError},
+    p2p::{HostPort, Libp2pRouter, P2p, P2pConfig, P2pError, Rendezvous},
     peer_tls::{PeerTlsError, peer_tls},
 };
 
@@ -52,6 +52,8 @@ pub struct NodeConfig {
     pub advertise_ip: IpAddr,
     /// Peers to join through.
     pub bootstrap: Vec<HostPort>,
+    /// Who knows peers, beside those.
+    pub rendezvous: Option<Arc<dyn Rendezvous>>,
     /// Its failure domain.
     pub zone: Option<String>,
     /// What all nodes of its cluster have in common; without one, peers are spoken to in the clear,
@@ -229,6 +231,7 @@ fn p2p_config(config: &NodeConfig, peer_endpoint_port: u16) -> P2pConfig {
         zone: config.zone.clone(),
         bootstrap: config.bootstrap.clone(),
         pre_shared: config.cluster_key.as_ref().map(|key| Derived::from(key).pre_shared),
+        rendezvous: config.rendezvous.clone(),
         ..P2pConfig::new(config.p2p_listen, config.advertise_ip, peer_endpoint_port)
     }
 }

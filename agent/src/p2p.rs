@@ -23,6 +23,7 @@ mod node;
 mod patience;
 mod provider_store;
 mod reach;
+mod rendezvous;
 mod roster;
 mod router;
 mod transport;
@@ -30,6 +31,7 @@ mod transport;
 use std::{
     net::{IpAddr, SocketAddr},
     path::PathBuf,
+    sync::Arc,
     time::Duration,
 };
 
@@ -42,6 +44,7 @@ pub use host_port::{HostPort, ParseHostPortError};
 pub use identity::IdentityError;
 pub use listen::ListenError;
 pub use metrics::RouterMetrics;
+pub use rendezvous::{Patience, Rendezvous};
 pub use router::Libp2pRouter;
 
 use agent_version::AgentVersion;
@@ -73,6 +76,8 @@ pub struct P2pConfig {
     pub bootstrap: Vec<HostPort>,
     /// What all nodes of the DHT know and nobody else; without one it is open to everybody.
     pub pre_shared: Option<[u8; 32]>,
+    /// Who knows other nodes, beside those.
+    pub rendezvous: Option<Arc<dyn Rendezvous>>,
     /// How long this node keeps others' provider records. Its own are renewed at a third of it.
     pub record_ttl: Duration,
 }
@@ -112,8 +117,14 @@ impl P2pConfig {
             zone: None,
             bootstrap: Vec::new(),
             pre_shared: None,
+            rendezvous: None,
             record_ttl: DEFAULT_RECORD_TTL,
         }
+    }
+
+    fn meeting_places(&self) -> Vec<Arc<dyn Rendezvous>> {
+        let named = self.bootstrap.iter().map(|at| Arc::new(at.clone()) as Arc<dyn Rendezvous>);
+        named.chain(self.rendezvous.clone()).collect()
     }
 
     fn agent_version(&self) -> Result<AgentVersion, P2pError> {
@@ -152,13 +163,14 @@ impl P2p {
         let listeners = listen::listen(&mut swarm, config.listen).await?;
         let advertised = SocketAddr::new(config.advertise, listeners.port);
         swarm.add_external_address(address::multiaddr(advertised));
+        let bootstrap = config.meeting_places();
         let endpoint = SocketAddr::new(config.advertise, config.peer_endpoint_port);
         let placed = Placed::new(*swarm.local_peer_id(), Peer { endpoint, zone: config.zone });
         let local_addr = SocketAddr::new(config.listen.ip(), listeners.port);
-        let (router, seat) = router::new(placed, local_addr, &config.bootstrap);
+        let (router, seat) = router::new(placed, local_addr, bootstrap.is_empty());
         let mut me = listeners.addresses;
         me.insert(advertised);
-        let node = node::Node::new(swarm, seat, me, config.bootstrap, config.record_ttl / 3);
+        let node = node::Node::new(swarm, seat, me, bootstrap, config.record_ttl / 3);
         tracker.spawn(node.run(cancel));
         Ok(router)
     }

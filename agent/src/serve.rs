@@ -29,7 +29,7 @@ mod pointing;
 mod warming;
 
 use pointing::point_containerd_here;
-use warming::{Declared, Place, Warming, zone};
+use warming::{Declared, Place, Warming, rendezvous, zone};
 
 /// How long the agent's own tasks may go on at the end. All waits together stay below the 30 s after
 /// which Kubernetes kills.
@@ -81,7 +81,8 @@ pub async fn run(config: Config) -> Result<(), ServeError> {
     let store = ContainerdStore::connect(socket, Pace::default(), &tasks, running.clone()).await?;
     let declared = Declared::follow(&config, &tasks, running.clone(), &mut registry).await;
     let zone = zone(&config, declared.as_ref()).await;
-    let joins = NodeConfig { zone, cluster_key, ..config.node.clone() };
+    let rendezvous = rendezvous(&config, declared.as_ref());
+    let joins = NodeConfig { zone, cluster_key, rendezvous, ..config.node.clone() };
     let (node, deliveries) = Node::start(joins, store.clone(), &mut registry).await?;
     let metrics = node.metrics().clone();
     let origins = Origins::default();
@@ -155,8 +156,8 @@ fn readiness(
     }
     if !router.ready() {
         return Err(
-            "no peer answers yet; peers are set by --bootstrap, and have to have the same \
-                    cluster key, or none like this node"
+            "no peer answers yet; peers are set by --bootstrap and --bootstrap-service, and have to \
+             have the same cluster key, or none like this node"
                 .into(),
         );
     }

@@ -14,9 +14,12 @@ const NAME: &str = "peers";
 /// so this is for a firewall that drops, not for a slow network.
 const DEADLINE: Duration = Duration::from_secs(1);
 
-pub(super) async fn check(bootstrap: &[HostPort]) -> Vec<Finding> {
+pub(super) async fn check(bootstrap: &[HostPort], service: Option<&str>) -> Vec<Finding> {
     if bootstrap.is_empty() {
-        return vec![Finding::ok(NAME, "none named: this node waits for others to come")];
+        let come = || "none named: this node waits for others to come".to_owned();
+        let told =
+            |service| format!("service {service} lists them; /readyz says whether one answers");
+        return vec![Finding::ok(NAME, service.map_or_else(come, told))];
     }
     let results = join_all(bootstrap.iter().map(|peer| within_deadline(reach(peer)))).await;
     let reached = results.iter().filter(|result| result.is_ok()).count();
@@ -70,12 +73,15 @@ mod tests {
         let (up_at, down_at) = (up.local_addr().unwrap(), down.local_addr().unwrap());
         drop(down);
         let (up_at, down_at) = (HostPort::from(up_at), HostPort::from(down_at));
-        assert_eq!(check(std::slice::from_ref(&up_at)).await, [Finding::ok(NAME, "all 1 answer")]);
+        assert_eq!(
+            check(std::slice::from_ref(&up_at), None).await,
+            [Finding::ok(NAME, "all 1 answer")]
+        );
         let verdicts = |findings: Vec<Finding>| -> Vec<_> {
             findings.into_iter().map(|finding| finding.verdict).collect()
         };
-        assert_eq!(verdicts(check(&[up_at, down_at.clone()]).await), [Verdict::Warning]);
-        assert_eq!(verdicts(check(&[down_at]).await), [Verdict::Problem]);
+        assert_eq!(verdicts(check(&[up_at, down_at.clone()], None).await), [Verdict::Warning]);
+        assert_eq!(verdicts(check(&[down_at], None).await), [Verdict::Problem]);
     }
 
     #[tokio::test(start_paused = true)]

@@ -2,18 +2,18 @@
 
 use std::{net::SocketAddr, path::PathBuf};
 
-use ::kube::{Api, api::ListParams};
-use k8s_openapi::api::{core::v1::ConfigMap, discovery::v1::EndpointSlice};
+use ::kube::Api;
+use k8s_openapi::api::core::v1::ConfigMap;
 use onepull_api::logins::{
-    AUTHORITIES, Login as Told, Logins, MAX_ANSWER, PATH, Question, SERVICE, server_name,
+    AUTHORITIES, Login as Told, Logins, MAX_ANSWER, PATH, PORT, Question, SERVICE, server_name,
 };
 use onepull_resolve::Login;
 use rand::seq::SliceRandom;
 use rustls::ClientConfig;
 use tokio::time::{Duration, timeout};
 
-use super::endpoints::{addresses, trust};
-use crate::kube::Link;
+use super::trust::trust;
+use crate::kube::{Link, addresses, slices};
 
 /// For all of it: meanwhile the pull waits.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -23,9 +23,6 @@ const ONE: Duration = Duration::from_secs(4);
 
 /// Controllers that are tried.
 const MOST: usize = 3;
-
-/// The label that says whose an EndpointSlice is.
-const OF_SERVICE: &str = "kubernetes.io/service-name";
 
 /// The controllers of the cluster.
 pub(crate) struct Controllers {
@@ -84,10 +81,9 @@ impl Controllers {
 
     async fn find(&self) -> Result<(Vec<SocketAddr>, ClientConfig), String> {
         let client = self.link.get().cloned().ok_or("there is no way to the API server")?;
-        let slices: Api<EndpointSlice> = Api::namespaced(client.clone(), &self.namespace);
-        let maps: Api<ConfigMap> = Api::namespaced(client, &self.namespace);
-        let of_service = ListParams::default().labels(&format!("{OF_SERVICE}={SERVICE}"));
-        let found = tokio::try_join!(slices.list(&of_service), maps.get_opt(AUTHORITIES));
+        let maps: Api<ConfigMap> = Api::namespaced(client.clone(), &self.namespace);
+        let slices = slices(client, &self.namespace, SERVICE);
+        let found = tokio::try_join!(slices, maps.get_opt(AUTHORITIES));
         let (slices, published) = found.map_err(|error| {
             format!("cannot look for a controller in namespace {}: {error}", self.namespace)
         })?;
@@ -97,7 +93,8 @@ impl Controllers {
                 self.namespace
             )
         })?;
-        Ok((addresses(&slices.items), tls))
+        let ready = addresses(&slices, PORT, |conditions| conditions.ready != Some(false));
+        Ok((ready, tls))
     }
 
     async fn ask_one(

@@ -7,22 +7,15 @@
 //!
 //! The caller resolves and dials; this is the state, with time as an argument.
 
-use std::{net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use rand::Rng;
 use tokio::time::Instant;
 
-use super::HostPort;
+use super::{Patience, Rendezvous};
 
 /// The wait after a first failure: about what a node beside this one needs to come up.
 const FIRST_WAIT: Duration = Duration::from_millis(250);
-
-/// The longest wait while this node knows no peer at all: its pulls all go to the registry, so
-/// joining late is expensive, and a refused connection is cheap.
-const LONGEST_LONELY_WAIT: Duration = Duration::from_secs(5);
-
-/// The longest wait otherwise, and the rhythm at which addresses that work are tried again.
-const LONGEST_WAIT: Duration = Duration::from_secs(60);
 
 /// The bootstrap addresses and when each is due.
 #[derive(Debug)]
@@ -32,7 +25,8 @@ pub(super) struct Bootstrap {
 
 #[derive(Debug)]
 struct Address {
-    at: HostPort,
+    at: Arc<dyn Rendezvous>,
+    patience: Patience,
     failures: u32,
     due: Instant,
     /// It resolved to this node alone the last time.
@@ -53,8 +47,11 @@ pub(super) enum Attempt {
 // === impl Bootstrap ===
 
 impl Bootstrap {
-    pub(super) fn new(addresses: Vec<HostPort>, now: Instant) -> Self {
-        let address = |at| Address { at, failures: 0, due: now, is_me: false };
+    pub(super) fn new(addresses: Vec<Arc<dyn Rendezvous>>, now: Instant) -> Self {
+        let address = |at: Arc<dyn Rendezvous>| {
+            let patience = at.patience();
+            Address { at, patience, failures: 0, due: now, is_me: false }
+        };
         Self { addresses: addresses.into_iter().map(address).collect() }
     }
 
@@ -63,13 +60,13 @@ impl Bootstrap {
         self.addresses.iter().map(|address| address.due).min()
     }
 
-    /// The addresses to try now. None of them is due again before [`Bootstrap::attempted`], or a
-    /// minute later at the latest.
-    pub(super) fn take_due(&mut self, now: Instant) -> Vec<(usize, HostPort)> {
+    /// The addresses to try now. None of them is due again before [`Bootstrap::attempted`], or when
+    /// its patience ends.
+    pub(super) fn take_due(&mut self, now: Instant) -> Vec<(usize, Arc<dyn Rendezvous>)> {
         let due = self.addresses.iter_mut().enumerate().filter(|(_, address)| address.due <= now);
         due.map(|(index, address)| {
-            address.due = now + LONGEST_WAIT;
-            (index, address.at.clone())
+            address.due = now + address.patience.joined;
+            (index, Arc::clone(&address.at))
         })
         .collect()
     }
@@ -84,7 +81,8 @@ impl Bootstrap {
             Attempt::Connected => 0,
             Attempt::Me | Attempt::Open => address.failures.saturating_add(1),
         };
-        let longest = if peers == 0 { LONGEST_LONELY_WAIT } else { LONGEST_WAIT };
+        let Patience { lonely, joined } = address.patience;
+        let longest = if peers == 0 { lonely } else { joined };
         address.due = now + wait(address.failures, longest, rand::rng().random_range(0.5..=1.0));
     }
 
@@ -97,7 +95,7 @@ impl Bootstrap {
     pub(super) fn lonely(&mut self, now: Instant) {
         for address in &mut self.addresses {
             address.failures = 0;
-            let soon = wait(1, LONGEST_LONELY_WAIT, rand::rng().random_range(0.5..=1.0));
+            let soon = wait(1, address.patience.lonely, rand::rng().random_range(0.5..=1.0));
             address.due = address.due.min(now + soon);
         }
     }
@@ -131,21 +129,24 @@ fn wait(failures: u32, longest: Duration, jitter: f64) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::p2p::HostPort;
 
     fn secs(secs: u64) -> Duration {
         Duration::from_secs(secs)
     }
 
+    /// One address: a node that has joined tries it each minute.
     fn bootstrap() -> Bootstrap {
-        Bootstrap::new(vec!["node-1:29902".parse().unwrap()], Instant::now())
+        let address: HostPort = "node-1:29902".parse().unwrap();
+        Bootstrap::new(vec![Arc::new(address)], Instant::now())
     }
 
     #[test]
     fn waits_double_up_to_their_bound() {
-        let waits: Vec<_> = (1..8).map(|n| wait(n, LONGEST_LONELY_WAIT, 1.0).as_millis()).collect();
+        let waits: Vec<_> = (1..8).map(|n| wait(n, secs(5), 1.0).as_millis()).collect();
         assert_eq!(waits, [250, 500, 1000, 2000, 4000, 5000, 5000]);
-        assert_eq!(wait(u32::MAX, LONGEST_WAIT, 0.5), secs(30));
-        assert_eq!(wait(0, LONGEST_WAIT, 1.0), secs(60));
+        assert_eq!(wait(u32::MAX, secs(60), 0.5), secs(30));
+        assert_eq!(wait(0, secs(60), 1.0), secs(60));
     }
 
     #[tokio::test(start_paused = true)]
@@ -153,7 +154,7 @@ mod tests {
         let mut bootstrap = bootstrap();
         let now = Instant::now();
         assert_eq!(bootstrap.take_due(now).len(), 1);
-        assert_eq!(bootstrap.take_due(now), [], "the attempt is under way");
+        assert!(bootstrap.take_due(now).is_empty(), "the attempt is under way");
         bootstrap.attempted(0, Attempt::Open, 0, now);
         assert!(bootstrap.next_due().unwrap() <= now + FIRST_WAIT);
         bootstrap.connected(0, now);

@@ -9,6 +9,7 @@ use std::{
     collections::{HashMap, HashSet},
     io,
     net::SocketAddr,
+    sync::Arc,
     time::Duration,
 };
 
@@ -28,7 +29,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::{debug, info};
 
 use super::{
-    HostPort,
+    Rendezvous,
     address::multiaddr,
     announcements::Announcements,
     behaviour::Behaviour,
@@ -88,7 +89,7 @@ impl Node {
         swarm: Swarm<Behaviour>,
         seat: Seat,
         me: HashSet<SocketAddr>,
-        bootstrap: Vec<HostPort>,
+        bootstrap: Vec<Arc<dyn Rendezvous>>,
         republish: Duration,
     ) -> Self {
         let now = Instant::now();
@@ -173,7 +174,7 @@ impl Node {
             self.announce(digest, now);
         }
         for (index, at) in self.bootstrap.take_due(now) {
-            self.resolving.push(async move { (index, at.resolve().await) }.boxed());
+            self.resolving.push(async move { (index, at.nodes().await) }.boxed());
         }
     }
 
@@ -206,7 +207,7 @@ impl Node {
 
     fn dial_bootstrap(&mut self, index: usize, resolved: io::Result<Vec<SocketAddr>>) {
         let resolved = resolved.unwrap_or_else(|error| {
-            debug!(%error, "a bootstrap address does not resolve");
+            debug!(%error, "it is not known now whom a bootstrap address stands for");
             Vec::new()
         });
         let is_me = |at| self.me.contains(&at);

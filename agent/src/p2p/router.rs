@@ -8,7 +8,7 @@ use onepull_mirror::{Digest, Peer, Router};
 use tokio::sync::{mpsc, watch};
 
 use super::{
-    HostPort, RouterMetrics,
+    RouterMetrics,
     roster::{self, Placed, Snapshot},
 };
 
@@ -62,14 +62,10 @@ pub(super) struct Seat {
     pub(super) metrics: RouterMetrics,
 }
 
-/// A router and its task's seat.
-pub(super) fn new(
-    me: Placed,
-    local_addr: SocketAddr,
-    bootstrap: &[HostPort],
-) -> (Libp2pRouter, Seat) {
+/// A router and its task's seat; `is_only_me` says that there is nobody to join.
+pub(super) fn new(me: Placed, local_addr: SocketAddr, is_only_me: bool) -> (Libp2pRouter, Seat) {
     let (sender, commands) = mpsc::channel(MOST_COMMANDS);
-    let view = View { live: Snapshot::default(), is_only_me: bootstrap.is_empty() };
+    let view = View { live: Snapshot::default(), is_only_me };
     let (view, seen) = watch::channel(view);
     let metrics = RouterMetrics::default();
     let seat = Seat { commands, view, metrics: metrics.clone() };

@@ -13,11 +13,11 @@ use crate::{
     config::{Config, DesiredFrom},
     containerd::{ContainerdRuntime, ContainerdSink, ContainerdStore},
     desired::{Desired, DesiredFile},
-    kube::{Kube, Surroundings},
+    kube::{Kube, PeerService, Surroundings},
     logins::{self, Lookup, NodeLogins},
     node::Node,
     origins::Origins,
-    p2p::Libp2pRouter,
+    p2p::{Libp2pRouter, Rendezvous},
     status::NodeStatus,
     warm::{Parts, Warmer},
 };
@@ -64,6 +64,17 @@ pub(super) async fn zone(config: &Config, declared: Option<&Declared>) -> Option
         }
         (zone, _) => zone.clone(),
     }
+}
+
+/// The service that lists the other agents, where one is named.
+pub(super) fn rendezvous(
+    config: &Config,
+    declared: Option<&Declared>,
+) -> Option<Arc<dyn Rendezvous>> {
+    let (Some(service), Some(Declared::Kube(kube))) = (&config.bootstrap_service, declared) else {
+        return None;
+    };
+    Some(Arc::new(PeerService::new(kube.link(), &config.logins.namespace, service)))
 }
 
 // === impl Declared ===

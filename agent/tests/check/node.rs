@@ -40,6 +40,7 @@ impl Node {
             p2p_listen,
             admin_listen,
             bootstrap: Vec::new(),
+            bootstrap_service: None,
         };
         fs::create_dir(&config.hosts.hosts_dir).unwrap();
         Self { root, config, containerd: None, without_cri: None }

@@ -1,6 +1,7 @@
 //! Agents that are told by a real API server what to hold, and report to it.
 #![allow(clippy::unwrap_used, clippy::panic, reason = "test code: a panic is the report")]
 
+mod bootstrap;
 #[path = "../pulls/cluster.rs"]
 #[allow(dead_code, reason = "the tests of pulls use the rest")]
 mod cluster;

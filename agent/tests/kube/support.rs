@@ -41,7 +41,14 @@ const ROLE: &str = r#"{"apiVersion": "v1", "kind": "List", "items": [
       "resourceNames": ["NODE"], "verbs": ["patch"]}]},
   {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRoleBinding",
    "metadata": {"name": "NODE"}, "subjects": [{"kind": "User", "name": "agent-NODE"}],
-   "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "NODE"}}]}"#;
+   "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "ClusterRole", "name": "NODE"}},
+  {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role",
+   "metadata": {"name": "NODE", "namespace": "default"},
+   "rules": [{"apiGroups": ["discovery.k8s.io"], "resources": ["endpointslices"], "verbs": ["list"]}]},
+  {"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "RoleBinding",
+   "metadata": {"name": "NODE", "namespace": "default"},
+   "subjects": [{"kind": "User", "name": "agent-NODE"}],
+   "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": "Role", "name": "NODE"}}]}"#;
 
 pub(crate) struct Stage {
     pub(crate) cluster: Cluster,
@@ -92,6 +99,12 @@ impl Stage {
     }
 
     pub(crate) async fn start_agent(&self, node: &mut Node, peers: &[&Node]) {
+        self.spawn_agent(node, peers, &[]);
+        node.agent_is_ready().await;
+    }
+
+    /// The same with more flags, and without waiting until it is ready.
+    pub(crate) fn spawn_agent(&self, node: &mut Node, peers: &[&Node], flags: &[&str]) {
         let name = node.host.name().to_owned();
         let file = self.folder.path().join(format!("{name}.kubeconfig"));
         let credential = self.server.credential(&format!("agent-{name}"), None).unwrap();
@@ -100,14 +113,21 @@ impl Stage {
         let peers: Vec<_> = peers.iter().map(|node| node.host.ip()).collect();
         let registry = self.cluster.registry.url();
         let also = |command: &mut std::process::Command| {
-            command.arg("--kube").env("KUBECONFIG", &file);
+            command.arg("--kube").args(flags).env("KUBECONFIG", &file);
         };
-        node.start_agent_with(&registry, &peers, also).await;
+        node.spawn_agent_with(&registry, &peers, also);
     }
 
     pub(crate) async fn allow(&self, name: &str) {
         let file = self.folder.path().join("role.json");
         std::fs::write(&file, ROLE.replace("NODE", name)).unwrap();
+        self.kubectl(&["create", "-f", &file.to_string_lossy()]).await;
+    }
+
+    /// Creates an object, as the administrator.
+    pub(crate) async fn create(&self, object: &serde_json::Value) {
+        let file = self.folder.path().join("object.json");
+        std::fs::write(&file, object.to_string()).unwrap();
         self.kubectl(&["create", "-f", &file.to_string_lossy()]).await;
     }
 

@@ -49,6 +49,8 @@ pub(crate) struct Node {
     pub(crate) host: Host,
     /// The cluster key of agents that start later.
     pub(crate) key: Option<&'static str>,
+    /// Its agent starts without any capability.
+    pub(crate) confined: bool,
     folder: tempfile::TempDir,
 }
 
@@ -114,7 +116,7 @@ impl Cluster {
             ..Default::default()
         };
         let containerd = Containerd::start(version, options).await.unwrap();
-        Node { containerd, agent: None, host, key: None, folder }
+        Node { containerd, agent: None, host, key: None, confined: false, folder }
     }
 
     /// Another image in the registry, of two small layers; its tag.
@@ -162,24 +164,20 @@ impl Node {
         bootstrap: &[Ipv4Addr],
         also: impl FnOnce(&mut Command),
     ) {
-        let mut agent = self.spawn_agent(registry, bootstrap, also);
-        let ready = agent.ready("the agent is ready", LIMIT, async || {
-            self.admin("/readyz").await.filter(|answer| answer.starts_with("HTTP/1.1 200"))
-        });
-        ready.await.unwrap();
-        self.agent = Some(agent);
+        self.spawn_agent_with(registry, bootstrap, also);
+        self.agent_is_ready().await;
     }
 
-    /// Starts one that may never be ready.
-    pub(crate) fn spawn_agent(
-        &self,
+    /// The same without waiting until it is ready.
+    pub(crate) fn spawn_agent_with(
+        &mut self,
         registry: &str,
         bootstrap: &[Ipv4Addr],
         also: impl FnOnce(&mut Command),
-    ) -> Process {
+    ) {
         let ip = self.host.ip();
-        let mut command = self.host.command(env!("CARGO_BIN_EXE_onepull-agent"));
-        command.arg("serve").args(["--log-format", "json"]);
+        let mut command = self.agent_command("serve");
+        command.args(["--log-format", "json"]);
         match self.key {
             Some(key) => {
                 let file = self.folder.path().join("cluster-key");
@@ -188,9 +186,6 @@ impl Node {
             }
             None => _ = command.arg("--insecure-peers"),
         }
-        command.arg("--containerd-socket").arg(self.containerd.socket());
-        command.arg("--hosts-dir").arg(self.folder.path().join("certs.d"));
-        command.arg("--data-dir").arg(self.folder.path().join("data"));
         command.args(["--registry", registry, "--node-name", self.host.name()]);
         command.args(["--advertise-ip", &ip.to_string()]);
         if self.desired_file().exists() {
@@ -201,7 +196,42 @@ impl Node {
         }
         command.env("ONEPULL_LOG", "info,onepull_mirror=debug");
         also(&mut command);
-        Process::spawn(command, self.folder.path().join("agent.log")).unwrap()
+        self.run_agent(command);
+    }
+
+    /// Runs what [`Node::agent_command`] made; its output goes where that of other agents went.
+    pub(crate) fn run_agent(&mut self, command: Command) {
+        let log = self.folder.path().join("agent.log");
+        self.agent = Some(Process::spawn(command, log).unwrap());
+    }
+
+    pub(crate) async fn agent_is_ready(&mut self) {
+        let mut agent = self.agent.take().unwrap();
+        let ready = agent.ready("the agent is ready", LIMIT, async || {
+            self.admin("/readyz").await.filter(|answer| answer.starts_with("HTTP/1.1 200"))
+        });
+        ready.await.unwrap();
+        self.agent = Some(agent);
+    }
+
+    /// A command of the agent that knows where things are on this node.
+    pub(crate) fn agent_command(&self, subcommand: &str) -> Command {
+        const AGENT: &str = env!("CARGO_BIN_EXE_onepull-agent");
+        let mut command = self.host.command(if self.confined { "setpriv" } else { AGENT });
+        if self.confined {
+            command.args(["--bounding-set=-all", "--inh-caps=-all", "--no-new-privs", AGENT]);
+        }
+        command.arg(subcommand).arg("--containerd-socket").arg(self.containerd.socket());
+        command.arg("--hosts-dir").arg(self.hosts_dir()).arg("--data-dir").arg(self.data_dir());
+        command
+    }
+
+    pub(crate) fn hosts_dir(&self) -> PathBuf {
+        self.folder.path().join("certs.d")
+    }
+
+    pub(crate) fn data_dir(&self) -> PathBuf {
+        self.folder.path().join("data")
     }
 
     /// Where an agent that starts later finds what it is to hold.

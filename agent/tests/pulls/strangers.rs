@@ -38,7 +38,7 @@ async fn who_lacks_the_cluster_key_neither_joins_nor_reads() {
         let mut stranger = cluster.bare_node(name, VERSIONS[1], Shape::OPEN).await;
         stranger.key = key;
         let refused = seed.metric(failed).await;
-        let _agent = stranger.spawn_agent(&registry, &[seed.host.ip()], |_| {});
+        stranger.spawn_agent_with(&registry, &[seed.host.ip()], |_| {});
         let turned_away = eventually("the stranger is turned away twice", LIMIT, async || {
             (seed.metric(failed).await >= refused + 2).then_some(())
         });

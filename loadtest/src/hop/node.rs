@@ -44,6 +44,7 @@ pub async fn serve(
         p2p_listen: anywhere,
         advertise_ip: ip,
         bootstrap: bootstrap.map(Into::into).into_iter().collect(),
+        rendezvous: None,
         zone: None,
         cluster_key: key.map(ClusterKey::read).transpose()?,
         identity: None,

@@ -101,6 +101,7 @@ fn config(node: &Node, uplink: LinkRate) -> NodeConfig {
         p2p_listen: anywhere,
         advertise_ip: node.ip,
         bootstrap: Vec::new(),
+        rendezvous: None,
         zone: None,
         cluster_key: None,
         identity: None,
