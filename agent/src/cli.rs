@@ -50,8 +50,16 @@ enum Command {
         #[arg(long, value_enum, default_value_t, env = "ONEPULL_OUTPUT")]
         output: Output,
     },
-    /// Give containerd's hosts.toml files back as they were before the agent came.
-    Uninstall(Flags),
+    /// Take all that the agent left on this node off it, but the images: containerd's hosts.toml files are as they
+    /// were before it came. Stop the agent first.
+    Uninstall {
+        #[command(flatten)]
+        flags: Flags,
+        /// Then go on, and be ready at --admin-listen, until told to stop: for a DaemonSet, which starts
+        /// again what ends.
+        #[arg(long, env = "ONEPULL_STAY")]
+        stay: bool,
+    },
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
@@ -247,7 +255,9 @@ impl Cli {
                 Ok(check::run(&Config::build(flags)?, output).await)
             }
             Command::Status { flags, output } => status::run(&Config::build(flags)?, output).await,
-            Command::Uninstall(flags) => uninstall::run(Config::build(flags)?).await,
+            Command::Uninstall { flags, stay } => {
+                uninstall::run(&Config::build(flags)?, stay).await
+            }
         }
     }
 }

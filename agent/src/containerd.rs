@@ -47,6 +47,7 @@ mod wire;
 pub use connect::dial;
 pub use error::ContainerdError;
 pub use introspection::content_root;
+pub use lease::end_leases;
 pub use ledger::{Ledger, Upstream};
 pub use namespace::NAMESPACE;
 pub use relist::Pace;

@@ -40,6 +40,7 @@ use complaint::Complaint;
 pub(crate) use endpoints::{addresses, slices};
 use follow::Follower;
 use memory::Memory;
+pub(crate) use memory::remembered_in;
 use metrics::KubeMetrics;
 pub(crate) use peers::PeerService;
 use reporter::Reporter;

@@ -18,5 +18,6 @@ pub mod peer_tls;
 pub mod runtime;
 pub mod serve;
 pub mod status;
+pub mod uninstall;
 pub mod units;
 pub mod warm;

@@ -1,11 +1,12 @@
 //! The command line.
 
-use std::{collections::BTreeSet, fs, net::SocketAddr, path::PathBuf};
+use std::{collections::BTreeSet, fs, net::SocketAddr, path::PathBuf, time::Duration};
 
 use anyhow::Context;
 use clap::{Args, Parser, Subcommand};
 use kube::Client;
 use onepull_resolve::Options;
+use tracing::info;
 use tracing_subscriber::EnvFilter;
 
 use crate::{
@@ -13,6 +14,7 @@ use crate::{
     planner::{Allowance, Limits},
     rollouts::Policy,
     serve::{Config, ServeError, serve},
+    uninstall::{self, uninstall},
 };
 
 /// Chooses which node pulls which image from its registry, and when all others get it from there.
@@ -44,6 +46,18 @@ enum Command {
     ///
     /// It reaches the API server by its pod's service account, else by KUBECONFIG.
     Serve(Box<Serve>),
+    /// Has the agents take onepull off every node; to be run before its objects are deleted, as the chart does.
+    Uninstall(Uninstall),
+}
+
+#[derive(Debug, Args)]
+struct Uninstall {
+    /// The namespace that onepull is installed in.
+    #[arg(long, env = "ONEPULL_NAMESPACE", default_value = "onepull-system")]
+    namespace: String,
+    /// How long to wait for nodes that are Ready.
+    #[arg(long, env = "ONEPULL_UNINSTALL_SECONDS", value_name = "SECONDS", default_value_t = 180)]
+    seconds: u64,
 }
 
 #[derive(Debug, Args)]
@@ -103,10 +117,30 @@ impl Cli {
             LogFormat::Text => log.init(),
             LogFormat::Json => log.json().flatten_event(true).init(),
         }
-        let Command::Serve(flags) = self.command;
-        let config = flags.config()?;
-        let client = Client::try_default().await.map_err(ServeError::Client)?;
-        Ok(serve(client, config).await?)
+        let client = || async { Client::try_default().await.map_err(ServeError::Client) };
+        match self.command {
+            Command::Serve(flags) => {
+                let config = flags.config()?;
+                Ok(serve(client().await?, config).await?)
+            }
+            Command::Uninstall(flags) => {
+                let outcome = uninstall(client().await?, &flags.config()).await?;
+                info!("{} nodes are as they were before onepull", outcome.done);
+                Ok(())
+            }
+        }
+    }
+}
+
+// === impl Uninstall ===
+
+impl Uninstall {
+    fn config(&self) -> uninstall::Config {
+        uninstall::Config {
+            namespace: self.namespace.clone(),
+            limit: Duration::from_secs(self.seconds),
+            stalled: uninstall::STALLED,
+        }
     }
 }
 
@@ -160,7 +194,7 @@ mod tests {
         Cli::command().debug_assert();
         let cli =
             Cli::try_parse_from(["onepull-controller", "serve", "--plain-http", "a:1,b"]).unwrap();
-        let Command::Serve(serve) = cli.command;
+        let Command::Serve(serve) = cli.command else { unreachable!() };
         let config = serve.config().unwrap();
         assert_eq!(config.registries.plain_http.len(), 2);
         assert!(config.identity.starts_with("onepull-controller-"));

@@ -15,5 +15,6 @@ mod pull_secrets;
 pub mod resolving;
 pub mod rollouts;
 pub mod serve;
+pub mod uninstall;
 pub mod window;
 pub mod world;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use containerd_client::{
-    services::v1::{CreateRequest, DeleteRequest, leases_client::LeasesClient},
+    services::v1::{CreateRequest, DeleteRequest, ListRequest, leases_client::LeasesClient},
     tonic::{
         Code, Request, Status,
         metadata::{Ascii, MetadataValue},
@@ -22,6 +22,29 @@ const DEADLINE: Duration = Duration::from_secs(5);
 
 /// What a person reads in `ctr leases list`: whose the lease is, and what for.
 const LABEL: &str = "onepull.dev/keeps-image";
+
+/// Ends all leases of this node's agent, whichever images they are for; returns how many there were.
+///
+/// # Errors
+/// When containerd does not do it. Those that it has ended are gone.
+pub async fn end_leases(channel: Channel) -> Result<usize, ContainerdError> {
+    let mut client = LeasesClient::new(channel);
+    let ours = ListRequest { filters: vec![format!("labels.\"{LABEL}\"")] };
+    let listed = answer("list leases", DEADLINE, client.list(in_namespace(ours))).await?;
+    for lease in &listed.leases {
+        let request = DeleteRequest { id: lease.id.clone(), sync: false };
+        gone(answer("end a lease", DEADLINE, client.delete(in_namespace(request))).await)?;
+    }
+    Ok(listed.leases.len())
+}
+
+/// What is not there has ended.
+fn gone(ended: Result<(), ContainerdError>) -> Result<(), ContainerdError> {
+    match ended {
+        Err(error) if error.code() != Some(Code::NotFound) => Err(error),
+        _ => Ok(()),
+    }
+}
 
 /// A lease, whether it is there or not. Names follow from digests, so a restarted agent needs no memory.
 #[derive(Debug)]
@@ -58,10 +81,7 @@ impl Lease {
     pub(super) async fn end(&self, channel: Channel) -> Result<(), ContainerdError> {
         let request = DeleteRequest { id: self.id.clone(), sync: false };
         let mut client = LeasesClient::new(channel);
-        match answer("end a lease", DEADLINE, client.delete(in_namespace(request))).await {
-            Err(error) if error.code() != Some(Code::NotFound) => Err(error),
-            _ => Ok(()),
-        }
+        gone(answer("end a lease", DEADLINE, client.delete(in_namespace(request))).await)
     }
 
     /// Has what a request makes kept.

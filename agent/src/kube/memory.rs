@@ -17,6 +17,11 @@ const NAME: &str = "nodeimagecache.json";
 /// Largest file that is read: an object of etcd has at most 1.5 MiB.
 const LARGEST: u64 = 4 << 20;
 
+/// Where it is, in a data folder.
+pub(crate) fn remembered_in(folder: &Path) -> PathBuf {
+    folder.join(NAME)
+}
+
 /// The file, and whose object belongs there.
 #[derive(Clone, Debug)]
 pub(super) struct Memory {
@@ -40,7 +45,7 @@ enum Unreadable {
 
 impl Memory {
     pub(super) fn new(folder: &Path, node: &str) -> Self {
-        Self { path: folder.join(NAME), node: node.to_owned() }
+        Self { path: remembered_in(folder), node: node.to_owned() }
     }
 
     /// The object; `None` if there was none, or the file makes no sense, which is told.

@@ -31,6 +31,12 @@ pub(crate) const SLOW: Shape = Shape { up: Some(50_000_000), down: Some(50_000_0
 /// A loaded machine is slow, but not this slow.
 const LIMIT: Duration = Duration::from_secs(60);
 
+/// Starts a program as a container that has nothing it does not need. The host's commands have mounts of their
+/// own.
+const CONFINE: &str = r#"mkdir -p "$1" "$2" && mount --bind "$1" "$1" && mount --bind "$2" "$2" &&
+    mount -o remount,bind,ro / && shift 2 &&
+    exec setpriv --bounding-set=-all --inh-caps=-all --no-new-privs "$@""#;
+
 const MIRROR: u16 = 29900;
 const P2P: u16 = 29902;
 const ADMIN: u16 = 29903;
@@ -49,7 +55,7 @@ pub(crate) struct Node {
     pub(crate) host: Host,
     /// The cluster key of agents that start later.
     pub(crate) key: Option<&'static str>,
-    /// Its agent starts without any capability.
+    /// Its agent starts without any capability, and sees all as read-only but its two folders.
     pub(crate) confined: bool,
     folder: tempfile::TempDir,
 }
@@ -217,9 +223,10 @@ impl Node {
     /// A command of the agent that knows where things are on this node.
     pub(crate) fn agent_command(&self, subcommand: &str) -> Command {
         const AGENT: &str = env!("CARGO_BIN_EXE_onepull-agent");
-        let mut command = self.host.command(if self.confined { "setpriv" } else { AGENT });
+        let mut command = self.host.command(if self.confined { "sh" } else { AGENT });
         if self.confined {
-            command.args(["--bounding-set=-all", "--inh-caps=-all", "--no-new-privs", AGENT]);
+            command.args(["-c", CONFINE, "sh"]).arg(self.hosts_dir()).arg(self.data_dir());
+            command.arg(AGENT);
         }
         command.arg(subcommand).arg("--containerd-socket").arg(self.containerd.socket());
         command.arg("--hosts-dir").arg(self.hosts_dir()).arg("--data-dir").arg(self.data_dir());

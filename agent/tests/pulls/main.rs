@@ -5,4 +5,5 @@ mod cluster;
 mod faults;
 mod sharing;
 mod strangers;
+mod uninstall;
 mod warming;

@@ -12,7 +12,13 @@ const LIMIT: Duration = Duration::from_secs(90);
 
 impl Cluster {
     /// A node that is to hold what its file says, which is nothing yet.
-    async fn warm_node(&self, name: &str, version: Version, shape: Shape, peer: &[&Node]) -> Node {
+    pub(crate) async fn warm_node(
+        &self,
+        name: &str,
+        version: Version,
+        shape: Shape,
+        peer: &[&Node],
+    ) -> Node {
         let mut node = self.bare_node(name, version, shape).await;
         std::fs::write(node.desired_file(), "images: []\n").unwrap();
         let peers: Vec<_> = peer.iter().map(|node| node.host.ip()).collect();
@@ -20,14 +26,14 @@ impl Cluster {
         node
     }
 
-    fn declare(&self, node: &Node, source: &str) {
+    pub(crate) fn declare(&self, node: &Node, source: &str) {
         let (name, digest) = (self.by_tag(), self.image.manifest_digest());
         let yaml = format!("images:\n- ref: {name}\n  digest: \"{digest}\"\n  source: {source}\n");
         std::fs::write(node.desired_file(), yaml).unwrap();
     }
 
     /// CRI lists the image by both names, and all of it is there.
-    async fn assert_warm(&self, node: &Node) {
+    pub(crate) async fn assert_warm(&self, node: &Node) {
         for name in [self.by_tag(), self.by_digest()] {
             let image = node.containerd.cri().await.unwrap().image_status(&name).await.unwrap();
             assert!(image.is_some(), "{name} on {}", node.host.name());
@@ -60,7 +66,7 @@ impl Node {
         }
     }
 
-    async fn is_held(&self) {
+    pub(crate) async fn is_held(&self) {
         self.until(|image| image.state == Phase::Held).await;
     }
 }

@@ -3,8 +3,8 @@
 use anyhow::{Context, Result, ensure};
 use containerd_client::services::v1::{
     CreateRequest, DeleteContentRequest, DeleteImageRequest, ListContentRequest, ListImagesRequest,
-    ReadContentRequest, WriteAction, WriteContentRequest, content_client::ContentClient,
-    images_client::ImagesClient, leases_client::LeasesClient,
+    ListRequest, ReadContentRequest, WriteAction, WriteContentRequest,
+    content_client::ContentClient, images_client::ImagesClient, leases_client::LeasesClient,
 };
 use oci_spec::image::Digest;
 use tonic::{Request, metadata::MetadataValue, transport::Channel};
@@ -47,6 +47,15 @@ impl Content {
             }
         }
         Ok(blobs)
+    }
+
+    /// The names of all leases.
+    ///
+    /// # Errors
+    /// What containerd said.
+    pub async fn leases(&mut self) -> Result<Vec<String>> {
+        let answer = self.leases.list(k8s(ListRequest::default())).await?;
+        Ok(answer.into_inner().leases.into_iter().map(|lease| lease.id).collect())
     }
 
     /// The bytes of a blob, as containerd gives them.
