@@ -50,8 +50,9 @@ test: prepare ## Run all tests; those that lack root or a server say so and skip
 	cargo test --locked --workspace
 
 .PHONY: generate
-generate: protoc ## Write the CRDs in deploy/crds from controller/api.
-	cargo run --locked --quiet --package onepull-api --bin crdgen -- deploy/crds
+generate: protoc ## Write the CRDs from controller/api, and deploy/kustomize from the chart (Go, to build Helm).
+	cargo run --locked --quiet --package onepull-api --bin crdgen -- deploy/chart/crds
+	cargo run --locked --quiet --package onepull-deploy
 
 .PHONY: lint
 lint: protoc ## Check format, lints and documentation.

@@ -75,7 +75,7 @@ impl Stage {
     }
 
     pub(crate) async fn define(&self) {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/crds");
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/chart/crds");
         self.kubectl(&["create", "-f", &folder.to_string_lossy()]).await;
         let wait = ["wait", "--for=condition=Established", "--timeout=60s"];
         self.kubectl(&[&wait[..], &["crd/nodeimagecaches.onepull.dev"]].concat()).await;

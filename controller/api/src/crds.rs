@@ -1,4 +1,4 @@
-//! The definitions of both kinds, as the files in `deploy/crds`.
+//! The definitions of both kinds, as the files in `deploy/chart/crds`.
 
 use anyhow::{Context, Result};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;

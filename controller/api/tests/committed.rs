@@ -1,4 +1,4 @@
-//! The definitions in `deploy/crds` are those of this crate, and say of every field what it is.
+//! The definitions in `deploy/chart/crds` are those of this crate, and say of every field what it is.
 
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
@@ -9,7 +9,7 @@ use serde_json::Value;
 
 #[test]
 fn the_committed_definitions_are_the_generated_ones() {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/crds");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/chart/crds");
     for crd in crds::all().unwrap() {
         let file = folder.join(crds::file_name(&crd));
         let committed = fs::read_to_string(&file).unwrap_or_default();

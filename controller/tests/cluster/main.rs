@@ -13,3 +13,4 @@ mod rights;
 mod rollouts;
 mod stage;
 mod tokens;
+mod uninstall;

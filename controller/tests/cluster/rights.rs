@@ -1,11 +1,14 @@
 //! What the agent of a node may do, and that it is no more.
 
-use k8s_openapi::api::core::v1::{Node, Pod, Secret};
+use k8s_openapi::api::{
+    core::v1::{ConfigMap, Node, Pod, Secret},
+    discovery::v1::EndpointSlice,
+};
 use kube::{
     Api, Client, Error,
     api::{DeleteParams, ListParams, Patch, PatchParams},
 };
-use onepull_api::NodeImageCache;
+use onepull_api::{NodeImageCache, logins::AUTHORITIES};
 use serde_json::json;
 
 use crate::{
@@ -50,6 +53,14 @@ async fn an_agent_reads_no_secret_and_writes_the_status_of_its_own_node_alone() 
     }
     refused(Api::<Pod>::namespaced(agent.clone(), SYSTEM).list(&ListParams::default()).await);
     refused(Api::<Node>::all(agent.clone()).get("a").await);
+    let all = ListParams::default();
+    let slices = |namespace| Api::<EndpointSlice>::namespaced(agent.clone(), namespace);
+    slices(SYSTEM).list(&all).await.unwrap();
+    refused(slices("default").list(&all).await);
+    let maps: Api<ConfigMap> = Api::namespaced(agent.clone(), SYSTEM);
+    maps.get_opt(AUTHORITIES).await.unwrap();
+    refused(maps.get("another").await);
+    refused(maps.list(&all).await);
 
     // A policy takes a moment to be known to the API server.
     stage

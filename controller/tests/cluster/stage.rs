@@ -2,10 +2,7 @@
 
 use std::{collections::BTreeSet, net::SocketAddr, path::Path, sync::Arc, time::Duration};
 
-use k8s_openapi::{
-    api::core::v1::{Namespace, Node},
-    apimachinery::pkg::apis::meta::v1::Condition,
-};
+use k8s_openapi::{api::core::v1::Node, apimachinery::pkg::apis::meta::v1::Condition};
 use kube::{
     Api, Client, Config as KubeConfig,
     api::{DeleteParams, Patch, PatchParams, PostParams},
@@ -57,14 +54,14 @@ pub(crate) struct Stage {
 // === impl Stage ===
 
 impl Stage {
-    /// Without nodes and without a controller. `None` where the servers are missing.
+    /// Everything is installed, but nothing runs: without nodes and without a controller. `None` where the servers are missing.
     pub(crate) async fn set(test: &str) -> Option<Self> {
         if skip(test, &NEEDS) {
             return None;
         }
         let server = ApiServer::start().await.unwrap();
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/crds");
-        server.kubectl(&["create", "-f", &folder.to_string_lossy()]).await.unwrap();
+        let base = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy/kustomize/base");
+        server.kubectl(&["create", "-k", &base.to_string_lossy()]).await.unwrap();
         let crds = ["crd/imagecaches.onepull.dev", "crd/nodeimagecaches.onepull.dev"];
         let wait = ["wait", "--for=condition=Established", "--timeout=60s"];
         server.kubectl(&[&wait[..], &crds].concat()).await.unwrap();
@@ -80,19 +77,7 @@ impl Stage {
         running.spawn(async move { agents::run(agents_client, &orders).await });
         let plain_http = [registry.name()].into();
         let _agents = running;
-        let stage = Self { server, client, registry, image, agents, plain_http, _agents, folder };
-        stage.namespace(SYSTEM).await;
-        for part in ["rbac", "policies"] {
-            let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../deploy").join(part);
-            stage.kubectl(&["create", "-f", &folder.to_string_lossy()]).await;
-        }
-        Some(stage)
-    }
-
-    async fn namespace(&self, name: &str) {
-        let namespace = json!({"metadata": {"name": name}});
-        let namespace: Namespace = serde_json::from_value(namespace).unwrap();
-        Api::all(self.client.clone()).create(&PostParams::default(), &namespace).await.unwrap();
+        Some(Self { server, client, registry, image, agents, plain_http, _agents, folder })
     }
 
     /// A ready node with this label.

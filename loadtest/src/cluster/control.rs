@@ -15,18 +15,9 @@ use onepull_testbed::{ApiServer, Host, Lab, Process, Shape, kube::Credential, ku
 use super::objects::{self, CONTROLLER, NAMESPACE};
 use crate::fleet::FleetError;
 
-/// The definitions that `deploy/crds` has.
-const CRDS: [(&str, &str); 2] = [
-    ("imagecaches", include_str!("../../../deploy/crds/onepull.dev_imagecaches.yaml")),
-    ("nodeimagecaches", include_str!("../../../deploy/crds/onepull.dev_nodeimagecaches.yaml")),
-];
-
-/// What it and the agents may do, as `deploy` has it.
-const RIGHTS: [(&str, &str); 3] = [
-    ("agent", include_str!("../../../deploy/rbac/agent.yaml")),
-    ("controller", include_str!("../../../deploy/rbac/controller.yaml")),
-    ("own-node", include_str!("../../../deploy/policies/own-node.yaml")),
-];
+/// All that is installed: the definitions, and what controllers and agents may do. Pods are made of none of
+/// it, as nobody here makes any; those of the lab's own processes stand in for them.
+const INSTALLED: &str = include_str!("../../../deploy/kustomize/base/onepull.yaml");
 
 /// The ports of the first controller; each next one has the next.
 const LOGINS: u16 = 29911;
@@ -47,29 +38,21 @@ pub(super) struct Control {
 // === impl Control ===
 
 impl Control {
-    /// Starts etcd and kube-apiserver and installs onepull's definitions; `folder` is for what they
-    /// are given to read.
+    /// Starts etcd and kube-apiserver; `folder` is for what they are given to read.
     pub(super) async fn start(lab: &Lab, folder: &Path) -> Result<Self, FleetError> {
         let failed = "start the API server";
         let host = lab.node("control", Shape::OPEN).map_err(FleetError::setup(failed))?;
         let server = ApiServer::start_with(Options { host: Some(&host) }).await;
         let server = server.map_err(FleetError::setup(failed))?;
-        let control = Self { controllers: Vec::new(), server, host, folder: folder.to_owned() };
-        for (name, text) in CRDS {
-            control.create(name, text).await?;
-        }
-        let names = CRDS.map(|(name, _)| format!("crd/{name}.onepull.dev"));
-        let wait = ["wait", "--for=condition=Established", "--timeout=60s"];
-        control.kubectl(&[&wait[..], &[&names[0], &names[1]]].concat()).await?;
-        Ok(control)
+        Ok(Self { controllers: Vec::new(), server, host, folder: folder.to_owned() })
     }
 
-    /// Gives agents and controllers their rights; their namespace is there.
-    pub(super) async fn give_rights(&self) -> Result<(), FleetError> {
-        for (name, text) in RIGHTS {
-            self.create(name, text).await?;
-        }
-        Ok(())
+    /// Installs onepull; its namespace is there.
+    pub(super) async fn install(&self) -> Result<(), FleetError> {
+        self.create("onepull", INSTALLED).await?;
+        let crds = ["crd/imagecaches.onepull.dev", "crd/nodeimagecaches.onepull.dev"];
+        let wait = ["wait", "--for=condition=Established", "--timeout=60s"];
+        self.kubectl(&[&wait[..], &crds].concat()).await.map(drop)
     }
 
     /// Runs kubectl as the administrator.

@@ -70,7 +70,7 @@ impl Stage {
         let control = Control::start(&lab, folder.path()).await?;
         let surroundings = objects::surroundings(&file, &registry).to_string();
         control.create("surroundings", &surroundings).await?;
-        control.give_rights().await?;
+        control.install().await?;
         let means = Means::prepare(config.private, &registry, folder.path())?;
         tracing::info!("starting {} nodes", config.nodes);
         let nodes = start_nodes(config, &lab, &origin, folder.path()).await?;

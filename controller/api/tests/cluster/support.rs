@@ -27,14 +27,14 @@ pub(crate) async fn cluster(test: &str) -> Option<Cluster> {
     Some(Cluster { server, folder: tempfile::tempdir().unwrap() })
 }
 
-/// Applies `deploy/crds` once to each server, and waits until both are Established.
+/// Applies `deploy/chart/crds` once to each server, and waits until both are Established.
 async fn install(server: &ApiServer) {
     static DONE: Mutex<[u32; 2]> = Mutex::const_new([0, 0]);
     let mut done = DONE.lock().await;
     if *done == server.pids() {
         return;
     }
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/crds");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../deploy/chart/crds");
     server.kubectl(&["create", "-f", &folder.to_string_lossy()]).await.unwrap();
     let crds = ["crd/imagecaches.onepull.dev", "crd/nodeimagecaches.onepull.dev"];
     let wait = ["wait", "--for=condition=Established", "--timeout=60s"];
