@@ -52,6 +52,7 @@ impl Peer {
                 .iter()
                 .map(|peer| peer.node.router().local_addr().into())
                 .collect(),
+            rendezvous: None,
             zone: None,
             cluster_key: key,
             identity: None,

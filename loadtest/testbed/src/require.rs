@@ -39,7 +39,7 @@ pub enum Requirement {
 
 impl Requirement {
     /// All of them, in the order in which they are reported.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Root,
         Self::Iproute,
         Self::Iptables,
