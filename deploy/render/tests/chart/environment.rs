@@ -8,8 +8,8 @@ use serde_json::Value;
 
 use crate::manifests::{both, each, no_helm, pods, the};
 
-/// The agent's log is set by a variable that is no flag; the other flag is of a change under way.
-const NO_FLAGS: [&str; 2] = ["ONEPULL_LOG", "ONEPULL_CLUSTER_KEY_FILE"];
+/// The agent's log is set by a variable that is no flag.
+const NO_FLAG: &str = "ONEPULL_LOG";
 
 /// The variables that a subcommand of a program reads.
 fn known(program: &Command, subcommand: &str) -> BTreeSet<String> {
@@ -38,7 +38,7 @@ fn every_variable_of_a_pod_is_one_that_its_program_reads() {
                 other => panic!("{name}: {other}"),
             };
             let mut known = known(&command, container["args"][0].as_str().unwrap());
-            known.extend(NO_FLAGS.map(str::to_owned));
+            known.insert(NO_FLAG.to_owned());
             let unknown: Vec<_> = set(container).difference(&known).cloned().collect();
             assert_eq!(unknown, [""; 0], "{name}: {program} does not read them");
         }
