@@ -5,8 +5,8 @@ use onepull_testbed::{Shape, skip};
 
 use crate::support::{NEEDS, Stage};
 
-/// Writes for one image and rollout.
-const BUDGET: u64 = 8;
+/// Writes for one image and rollout, and one for the disk, when that is known late.
+const BUDGET: u64 = 8 + 1;
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_seed_pulls_the_image_from_the_registry_and_another_node_gets_it_from_the_seed() {
