@@ -40,14 +40,7 @@ impl Lookup {
 
     /// Asks the image's registry; within some three minutes.
     pub(crate) async fn answer(&self, question: &ImageQuestion) -> ImageAnswer {
-        let mut answer = ImageAnswer {
-            name: question.name.clone(),
-            asked: question.asked.clone(),
-            digest: None,
-            images: Vec::new(),
-            reason: None,
-            message: None,
-        };
+        let mut answer = ImageAnswer::to(question);
         match self.resolve(question).await {
             Ok(resolved) => {
                 answer.digest = Some(resolved.digest.to_string());

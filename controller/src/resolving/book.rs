@@ -129,10 +129,10 @@ impl Book {
         }
         let mut given: Vec<Given> = self.given().cloned().collect();
         for entry in self.known.values_mut() {
-            let Some(errand) = entry.errand_mut() else { continue };
-            let before = errand.given().cloned();
+            let errand = entry.errand_mut().filter(|errand| errand.given().is_none());
+            let Some(errand) = errand else { continue };
             let ended = errand.give(delegates, &given, now);
-            given.extend(errand.given().filter(|new| before.as_ref() != Some(new)).cloned());
+            given.extend(errand.given().cloned());
             entry.settle_if(ended, now);
         }
     }
@@ -226,7 +226,7 @@ impl Book {
             _ => return,
         };
         match asked {
-            Err(refusal) if refusal.is_refusal => {
+            Err(refusal) if refusal.is_refusal() => {
                 let errand = Errand::new(&image, &entry.platforms, refusal);
                 entry.asking = Some(Asking::Node(Box::new(errand)));
             }

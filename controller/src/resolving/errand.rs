@@ -84,17 +84,14 @@ impl Errand {
         None
     }
 
-    /// Gives it to a node, if that is still to be done: to the one that has it already, else to the one with
-    /// the fewest, `given` being all that are under way. The refusal, if there is no node for it.
+    /// Gives it to a node, as nobody has it: to the one that is asked the same already, else to the one with the
+    /// fewest, `given` being all that are under way. The refusal, if there is no node for it.
     pub(super) fn give(
         &mut self,
         delegates: &[Delegate<'_>],
         given: &[Given],
         now: Timestamp,
     ) -> Option<Asked> {
-        if self.given.is_some() {
-            return None;
-        }
         let able: Vec<_> = delegates.iter().filter(|delegate| self.suits(delegate)).collect();
         if able.is_empty() || self.silent.len() >= MOST_SILENT {
             return Some(Err(self.in_vain()));
@@ -138,10 +135,8 @@ impl Errand {
     }
 
     fn heard(&self, node: &str, answer: &ImageAnswer) -> Asked {
-        let failure = |kind, message: &str| {
-            let trouble = Trouble::new(kind, &format!("node {node}: {message}"));
-            Err(Failure { trouble, wait: None, is_refusal: false })
-        };
+        let failure =
+            |kind, message: &str| Err(Failure::new(kind, &format!("node {node}: {message}")));
         let Some(resolved) = resolved(answer) else {
             let kind = convert::trouble_kind(answer.reason.unwrap_or(NodeReason::Unknown));
             let kind = kind.unwrap_or(TroubleKind::Unknown);
@@ -157,7 +152,7 @@ impl Errand {
     }
 
     fn in_vain(&self) -> Failure {
-        let Failure { trouble, wait, .. } = self.refusal.clone();
+        let Failure { trouble, wait } = self.refusal.clone();
         let trouble = match self.silent.as_slice() {
             [] => trouble,
             silent => {
@@ -168,7 +163,7 @@ impl Errand {
                 Trouble::new(trouble.kind, &more)
             }
         };
-        Failure { trouble, wait, is_refusal: false }
+        Failure { trouble, wait }
     }
 }
 

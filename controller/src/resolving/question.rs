@@ -35,8 +35,6 @@ pub(super) struct Failure {
     pub(super) trouble: Trouble,
     /// How long the registry wants to be left alone.
     pub(super) wait: Option<SignedDuration>,
-    /// The registry lets only those in whom it knows; a node may have a login that it knows.
-    pub(super) is_refusal: bool,
 }
 
 // === impl Question ===
@@ -68,17 +66,20 @@ impl Question {
 // === impl Failure ===
 
 impl Failure {
-    fn new(kind: TroubleKind, message: &str) -> Self {
-        Self { trouble: Trouble::new(kind, message), wait: None, is_refusal: false }
+    pub(super) fn new(kind: TroubleKind, message: &str) -> Self {
+        Self { trouble: Trouble::new(kind, message), wait: None }
+    }
+
+    /// Whether the registry lets only those in whom it knows: a node may have a login that it knows.
+    pub(super) fn is_refusal(&self) -> bool {
+        self.trouble.kind == TroubleKind::CredentialRefused
     }
 }
 
 impl From<&ResolveError> for Failure {
     fn from(error: &ResolveError) -> Self {
         let wait = error.retry_after().and_then(|wait| SignedDuration::try_from(wait).ok());
-        let kind = kind(error.problem());
-        let is_refusal = kind == TroubleKind::CredentialRefused;
-        Self { trouble: Trouble::new(kind, &error.to_string()), wait, is_refusal }
+        Self { trouble: Trouble::new(kind(error.problem()), &error.to_string()), wait }
     }
 }
 

@@ -149,14 +149,7 @@ impl Logins {
     async fn answer(&self, question: &ImageQuestion) -> ImageAnswer {
         let image = question.name.parse().unwrap();
         let resolved = self.resolver.resolve(&image, &self.credentials).await;
-        let mut answer = ImageAnswer {
-            name: question.name.clone(),
-            asked: question.asked.clone(),
-            digest: None,
-            images: Vec::new(),
-            reason: None,
-            message: None,
-        };
+        let mut answer = ImageAnswer::to(question);
         match resolved {
             Ok(resolved) => {
                 answer.digest = Some(resolved.digest.to_string());

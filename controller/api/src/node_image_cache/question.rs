@@ -82,6 +82,12 @@ pub struct PlatformImage {
 // === impl ImageAnswer ===
 
 impl ImageAnswer {
+    /// An answer that says nothing yet.
+    pub fn to(question: &ImageQuestion) -> Self {
+        let (name, asked) = (question.name.clone(), question.asked.clone());
+        Self { name, asked, digest: None, images: Vec::new(), reason: None, message: None }
+    }
+
     /// Whether it is an answer to that question.
     pub fn is_to(&self, question: &ImageQuestion) -> bool {
         self.name == question.name && self.asked == question.asked

@@ -23,7 +23,7 @@ fn platforms() -> BTreeSet<Platform> {
 
 fn failure(words: &str, wait: Option<SignedDuration>) -> Asked {
     let trouble = Trouble::new(TroubleKind::RateLimited, words);
-    Err(Failure { trouble, wait, is_refusal: false })
+    Err(Failure { trouble, wait })
 }
 
 fn words(book: &Book, cache: &ImageCache) -> Option<String> {

@@ -10,8 +10,7 @@ fn digest(number: u32) -> String {
 }
 
 fn errand(image: &str) -> Errand {
-    let trouble = Trouble::new(TroubleKind::CredentialRefused, "refused");
-    let refusal = Failure { trouble, wait: None, is_refusal: true };
+    let refusal = Failure::new(TroubleKind::CredentialRefused, "refused");
     Errand::new(&image.into(), &["linux/amd64".into()].into(), refusal)
 }
 
@@ -42,12 +41,11 @@ fn answers(node: &mut Told, question: &ImageQuestion, said: Result<u32, NodeReas
         disk_bytes: 9,
     };
     let answer = ImageAnswer {
-        name: question.name.clone(),
-        asked: question.asked.clone(),
         digest: said.ok().map(digest),
         images: said.ok().map(image).into_iter().collect(),
         reason: said.err(),
         message: said.err().map(|_| "no such tag".into()),
+        ..ImageAnswer::to(question)
     };
     node.said.get_or_insert_default().answers.push(answer);
 }
