@@ -1,9 +1,10 @@
 //! What a plan of a large cluster costs: `cargo run --release -p onepull-controller --example plan_cost`
-//! prints the milliseconds of the dearest moments of a rollout, each the best of several runs.
+//! prints the milliseconds of CPU time at the dearest moments of a rollout, the best and the middle one of several
+//! runs.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use jiff::{Timestamp, Zoned};
+use jiff::Timestamp;
 use onepull_controller::{
     planner::{
         Cache, CacheId, Content, Digest, Disk, ImageList, ImageRef, Inputs, Node, OnDelete,
@@ -11,10 +12,11 @@ use onepull_controller::{
     },
     window::Gate,
 };
+use rustix::time::{ClockId, clock_gettime};
 
 const NODES: usize = 5_000;
 const IMAGES: usize = 20;
-const RUNS: usize = 10;
+const RUNS: usize = 15;
 
 fn main() {
     let now = Timestamp::UNIX_EPOCH;
@@ -35,16 +37,23 @@ fn main() {
 }
 
 fn measure(moment: &str, inputs: &Inputs, now: Timestamp) {
-    let best = (0..RUNS).map(|_| once(inputs, now)).fold(f64::INFINITY, f64::min);
-    println!("{moment:<16} {best:>7.1} ms ({NODES} nodes x {IMAGES} images)");
+    let mut runs: Vec<f64> = (0..RUNS).map(|_| once(inputs, now)).collect();
+    runs.sort_by(f64::total_cmp);
+    let (best, middle) = (runs[0], runs[RUNS / 2]);
+    println!("{moment:<16} {best:>7.1} {middle:>7.1} ms ({NODES} nodes x {IMAGES} images)");
 }
 
 fn once(inputs: &Inputs, now: Timestamp) -> f64 {
-    let start = Zoned::now();
+    let start = cpu_time();
     let plan = plan(inputs, now);
-    let milliseconds = start.duration_until(&Zoned::now()).as_secs_f64() * 1e3;
+    let milliseconds = cpu_time().saturating_sub(start).as_secs_f64() * 1e3;
     assert_eq!(plan.nodes.len(), NODES);
     milliseconds
+}
+
+/// Of this thread: what others take of the machine meanwhile is not a plan's cost.
+fn cpu_time() -> Duration {
+    Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap_or_default()
 }
 
 /// Every node is told, and answers that.

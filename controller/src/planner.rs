@@ -5,8 +5,8 @@
 //! in the nodes' own lists, so a controller that takes over goes on where the last one stopped. Everything that
 //! is not done has a [`Reason`].
 //!
-//! The way of a plan: `board` sets out who wants what where; `standing` looks at what each node was told
-//! and answers; `room` refuses what does not fit; `turns` counts who is at work; `seeds` sees that each image
+//! The way of a plan: `board` sets out who wants what where, and what each node was told and reports; `standing`
+//! looks at what it answers; `room` refuses what does not fit; `turns` counts who is at work; `seeds` sees that each image
 //! and platform has one; `release` tells the others; `leaving` decides what becomes of what nobody wants;
 //! `write` and `summary` put it down for nodes and caches.
 
@@ -129,12 +129,15 @@ pub fn plan<N: Borrow<Node>>(inputs: &Inputs<N>, now: Timestamp) -> Plan {
 }
 
 fn decide(mut board: Board<'_>) -> Plan {
-    standing::assess(&mut board);
-    room::refuse(&mut board);
+    for node in 0..board.nodes.len() {
+        board::look::at(&mut board, node);
+        standing::assess(&mut board, node);
+        room::refuse(&mut board, node);
+    }
     turns::deal(&mut board);
     let mut events = seeds::choose(&mut board);
     release::release(&mut board);
-    leaving::count_lacking(&mut board);
+    summary::count_warm(&mut board);
     let nodes = write::nodes(&board);
     let mut caches = summary::rollups(&board);
     finish::let_go(&board, &nodes, &mut caches);

@@ -1,7 +1,8 @@
 //! All that a plan is made from, indexed once, and what has been decided so far.
 //!
 //! Everything is an index into a table, in an order that only depends on the inputs: caches by age, then
-//! name; nodes by name; images in the order in which caches name them.
+//! name; nodes by name; images in the order in which caches name them. What is the same for thousands of nodes is
+//! found out once for all of them, as a [`Pool`].
 
 use std::{borrow::Borrow, collections::HashMap, ops::Range};
 
@@ -9,17 +10,19 @@ use jiff::Timestamp;
 
 use super::{
     Cache, CacheId, Content, Digest, History, Hold, ImageRef, Inputs, Limits, Node, Platform,
-    Reason, Report, Resolution, Source, alarm::Alarm, turns::Turns,
+    Reason, Report, Resolution, Source, State, alarm::Alarm, turns::Turns,
 };
 
 mod catalogue;
-mod item_lines;
 mod lines;
+pub(super) mod look;
+mod pools;
+mod reasons;
 mod selectors;
-mod wants;
 
-pub(super) use catalogue::MOST_NAMES;
-pub(super) use item_lines::ItemLines;
+use catalogue::Catalogue;
+pub(super) use pools::MOST_NAMES;
+pub(super) use reasons::{Reasons, Why};
 
 /// The tables.
 pub(super) struct Board<'a> {
@@ -31,15 +34,21 @@ pub(super) struct Board<'a> {
     pub(super) nodes: Vec<&'a Node>,
     /// Cache after cache.
     pub(super) lines: Vec<Line<'a>>,
-    /// Node after node, each in the order of lines.
-    pub(super) wants: Vec<Want>,
-    pub(super) wants_of: Vec<Range<usize>>,
-    /// Node after node, each in the order in which the node is to bring them in.
+    /// In the order of their first nodes.
+    pub(super) pools: Vec<Pool>,
+    /// By node.
+    pub(super) pool_of: Vec<usize>,
+    /// Pool after pool, each in the order in which its nodes are to bring them in.
+    pub(super) wanted: Vec<Wanted>,
+    /// Node after node, each as its pool has them.
     pub(super) items: Vec<Item<'a>>,
-    pub(super) items_of: Vec<Range<usize>>,
+    items_of: Vec<Range<usize>>,
     /// Node after node.
     pub(super) strays: Vec<Stray<'a>>,
+    strays_of: Vec<Range<usize>>,
     pub(super) groups: Vec<Group<'a>>,
+    catalogue: Catalogue<'a>,
+    pub(super) reasons: Reasons,
     pub(super) turns: Turns,
     pub(super) history: History,
     pub(super) alarm: Alarm,
@@ -54,11 +63,29 @@ pub(super) struct Line<'a> {
     pub(super) contested: bool,
     /// What it stands for on the platforms in use.
     pub(super) groups: Vec<usize>,
-    /// Nodes that are waited for, and lack it.
-    pub(super) lacking: usize,
+    /// Nodes that are waited for.
+    pub(super) desired: usize,
+    /// Of these, those that hold it.
+    pub(super) warm: usize,
 }
 
-/// That a line selects a node.
+/// Nodes that the same lists select and that run the same: they are to hold the same.
+pub(super) struct Pool {
+    /// In the order of lines.
+    pub(super) wants: Vec<Want>,
+    /// What its nodes are to hold.
+    pub(super) wanted: Range<usize>,
+    /// The same in the order of their digests, as nodes report them.
+    by_digest: Vec<usize>,
+    /// Lines of which it is not known what they stand for.
+    undecided: Vec<usize>,
+    /// The strays of that of its nodes that was looked at last.
+    strays: Range<usize>,
+    /// Its nodes that are waited for.
+    pub(super) available: usize,
+}
+
+/// That a line selects the nodes of a pool.
 pub(super) struct Want {
     pub(super) line: usize,
     pub(super) placing: Placing,
@@ -66,39 +93,51 @@ pub(super) struct Want {
 
 /// What becomes of a want.
 pub(super) enum Placing {
-    /// It is part of this item.
-    Item(usize),
-    /// It cannot be, for this reason.
+    /// It is part of this.
+    Wanted(usize),
+    /// It cannot be had, for this reason.
     Not(Reason),
+}
+
+/// One image that all nodes of a pool are to hold.
+pub(super) struct Wanted {
+    pub(super) group: usize,
+    /// Who wants it, and under which names.
+    pub(super) lines: Vec<usize>,
+    /// The caches of these lines, each once, oldest first.
+    pub(super) caches: Vec<usize>,
+    /// Nodes that are waited for and hold it.
+    pub(super) warm: usize,
+    /// Bytes of it that came from the registry, to all nodes together.
+    pub(super) upstream: u64,
 }
 
 /// One image on one node that somebody wants there.
 pub(super) struct Item<'a> {
     pub(super) node: usize,
-    pub(super) group: usize,
-    /// Who wants it, and under which names.
-    pub(super) lines: ItemLines,
+    pub(super) wanted: usize,
     pub(super) told: Option<&'a Hold>,
     pub(super) report: Option<&'a Report>,
+    /// What the image is doing there, as reported. Reports are far apart in memory, and this is asked often.
+    pub(super) state: Option<State>,
     pub(super) standing: Standing,
-    pub(super) source: Source,
 }
 
 /// How an item stands.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Standing {
     /// The node was told, and holds it.
     Warm,
     /// The node was told, and gets on with it.
     UnderWay,
     /// The node was told, and does not get on with it.
-    Failing(Reason),
+    Failing(Why),
     /// The node has not been told, and nothing of its own speaks against it. Next: `Told` or `Waits`.
     Free,
     /// The node is told by this plan.
     Told,
     /// The node is not told, for this reason.
-    Waits(Reason),
+    Waits(Why),
 }
 
 /// An image that a node was told to hold, and that nobody wants there any more.
@@ -123,6 +162,14 @@ pub(super) struct Group<'a> {
     pub(super) items: Vec<usize>,
     /// An available node has all of it.
     pub(super) held: bool,
+    /// How many of the items are warm.
+    pub(super) warm: usize,
+    /// When the last node that was told of it, and has all of it, became warm.
+    pub(super) served: Option<Timestamp>,
+    /// Items that wait for other nodes to have it, in vain so far, and since when.
+    pub(super) hungry: Vec<(usize, Timestamp)>,
+    /// Items that were told to pull from the registry: one, but for accidents.
+    pub(super) upstream: Vec<usize>,
     /// The item that pulls from the registry.
     pub(super) seed: Option<usize>,
     pub(super) stage: Stage,
@@ -148,7 +195,7 @@ pub enum Stage {
 // === impl Board ===
 
 impl<'a> Board<'a> {
-    /// Sets out what is wanted where. Nothing is decided yet.
+    /// Sets out what is wanted where. Nothing is decided yet, and no node looked at.
     pub(super) fn new<N: Borrow<Node>>(inputs: &'a Inputs<N>, now: Timestamp) -> Self {
         let mut caches: Vec<&Cache> = inputs.caches.iter().collect();
         caches.sort_by(|a, b| (a.created, &a.id).cmp(&(b.created, &b.id)));
@@ -158,30 +205,89 @@ impl<'a> Board<'a> {
             limits: inputs.limits,
             now,
             lines: Vec::new(),
-            wants: Vec::new(),
-            wants_of: Vec::with_capacity(nodes.len()),
+            pools: Vec::new(),
+            pool_of: Vec::with_capacity(nodes.len()),
+            wanted: Vec::new(),
             items: Vec::new(),
             items_of: Vec::with_capacity(nodes.len()),
             strays: Vec::new(),
+            strays_of: Vec::with_capacity(nodes.len()),
             groups: Vec::new(),
+            catalogue: Catalogue::default(),
+            reasons: Reasons::default(),
             turns: Turns::default(),
             history: inputs.history.clone(),
             alarm: Alarm::default(),
             caches,
             nodes,
         };
-        let lines_of = lines::draw(&mut board);
-        wants::place(&mut board, &lines_of);
+        let lists = lines::draw(&mut board);
+        pools::fill(&mut board, &lists);
+        board.turns = Turns::new(board.most_at_work(), board.nodes.len());
+        let items = board.pool_of.iter().map(|pool| board.pools[*pool].wanted.len()).sum();
+        board.items.reserve_exact(items);
         board
+    }
+
+    /// How many nodes each cache may have at work.
+    fn most_at_work(&self) -> Vec<usize> {
+        let mut available = vec![0; self.caches.len()];
+        for pool in &self.pools {
+            for run in pool.by_cache(&self.lines) {
+                available[self.lines[run[0].line].cache] += pool.available;
+            }
+        }
+        let caches = self.caches.iter().zip(available);
+        caches.map(|(cache, total)| cache.max_parallel.of(total)).collect()
+    }
+
+    /// A node's items.
+    pub(super) fn items_of(&self, node: usize) -> Range<usize> {
+        self.items_of[node].clone()
+    }
+
+    /// A node's strays.
+    pub(super) fn strays_of(&self, node: usize) -> &[Stray<'a>] {
+        &self.strays[self.strays_of[node].clone()]
+    }
+
+    /// The lines that select a node.
+    pub(super) fn wants_of(&self, node: usize) -> &[Want] {
+        &self.pools[self.pool_of[node]].wants
+    }
+
+    /// The item that a want is part of on a node.
+    pub(super) fn item_of<'b>(
+        &'b self,
+        node: usize,
+        want: &'b Want,
+    ) -> Result<&'b Item<'a>, &'b Reason> {
+        match &want.placing {
+            Placing::Wanted(wanted) => {
+                let place = wanted - self.pools[self.pool_of[node]].wanted.start;
+                Ok(&self.items[self.items_of[node].start + place])
+            }
+            Placing::Not(reason) => Err(reason),
+        }
+    }
+
+    /// Whether a node holds what a line wants there.
+    pub(super) fn is_warm(&self, node: usize, want: &Want) -> bool {
+        self.item_of(node, want).is_ok_and(|item| item.standing == Standing::Warm)
+    }
+
+    /// The digest of what is wanted.
+    pub(super) fn digest_of(&self, wanted: usize) -> &'a Digest {
+        self.groups[self.wanted[wanted].group].digest
+    }
+
+    pub(super) fn wanted_of(&self, item: usize) -> &Wanted {
+        &self.wanted[self.items[item].wanted]
     }
 
     /// The caches that want an item, each once, oldest first.
     pub(super) fn caches_of(&self, item: usize) -> impl Iterator<Item = usize> + '_ {
-        let mut last = None;
-        self.items[item].lines.iter().filter_map(move |line| {
-            let cache = self.lines[line].cache;
-            (last.replace(cache) != Some(cache)).then_some(cache)
-        })
+        self.wanted_of(item).caches.iter().copied()
     }
 
     pub(super) fn node_of(&self, item: usize) -> &'a Node {
@@ -189,7 +295,15 @@ impl<'a> Board<'a> {
     }
 
     pub(super) fn group_of(&self, item: usize) -> &Group<'a> {
-        &self.groups[self.items[item].group]
+        &self.groups[self.wanted_of(item).group]
+    }
+
+    /// Where the node gets it: nobody but the seed is told to ask the registry.
+    pub(super) fn source_of(&self, item: usize) -> Source {
+        match self.group_of(item).seed == Some(item) {
+            true => Source::Upstream,
+            false => Source::Peers,
+        }
     }
 
     /// Caches by their name.
@@ -198,13 +312,30 @@ impl<'a> Board<'a> {
     }
 }
 
+// === impl Pool ===
+
+impl Pool {
+    /// What each cache wants of its nodes, oldest cache first.
+    pub(super) fn by_cache<'b>(
+        &'b self,
+        lines: &'b [Line<'_>],
+    ) -> impl Iterator<Item = &'b [Want]> + 'b {
+        self.wants.chunk_by(|a, b| lines[a.line].cache == lines[b.line].cache)
+    }
+}
+
 // === impl Item ===
 
-impl Item<'_> {
+impl<'a> Item<'a> {
     /// The report, if it speaks of what the node was told last.
-    pub(super) fn answer(&self) -> Option<&Report> {
+    pub(super) fn answer(&self) -> Option<&'a Report> {
         let (told, report) = (self.told?, self.report?);
         (report.generation >= told.generation).then_some(report)
+    }
+
+    /// The node has it already, whatever it was told.
+    pub(super) fn is_there(&self) -> bool {
+        self.state == Some(State::Warm)
     }
 
     /// Whether the image stands in the node's list of images to hold.

@@ -97,20 +97,18 @@ fn contents(rollup: &Rollup) -> BTreeSet<(ImageRef, Digest)> {
 
 /// Forgets nodes that are gone and what has come to a good end.
 pub(super) fn forget(board: &mut Board<'_>) {
-    let unanswered = std::mem::take(&mut board.history.unanswered);
-    let names: HashSet<&NodeName> = board.nodes.iter().map(|node| &node.name).collect();
-    board.history.unanswered =
-        unanswered.into_iter().filter(|(node, _)| names.contains(node)).collect();
+    if !board.history.unanswered.is_empty() {
+        let names: HashSet<&NodeName> = board.nodes.iter().map(|node| &node.name).collect();
+        board.history.unanswered.retain(|node, _| names.contains(node));
+    }
     if board.history.setbacks.is_empty() {
         return;
     }
     let lacking = board.items.iter().filter(|item| item.standing != Standing::Warm);
-    let lacking: HashSet<(&NodeName, &Digest)> = lacking
-        .map(|item| (&board.nodes[item.node].name, board.groups[item.group].digest))
-        .collect();
-    let setbacks = std::mem::take(&mut board.history.setbacks).into_iter();
-    board.history.setbacks =
-        setbacks.filter(|((node, digest), _)| lacking.contains(&(node, digest))).collect();
+    let lacking: HashSet<(&NodeName, &Digest)> =
+        lacking.map(|item| (&board.nodes[item.node].name, board.digest_of(item.wanted))).collect();
+    let is_lacking = |(node, digest): &(NodeName, Digest)| lacking.contains(&(node, digest));
+    board.history.setbacks.retain(|key, _| is_lacking(key));
 }
 
 /// Who pulls what.

@@ -4,11 +4,11 @@
 //! place) stays on every node until its successor is on all of them: until then a pod may still need it. Whatever
 //! else leaves a cache goes at once, as the cache's `onDelete` says.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::Arc};
 
 use super::{
     Board, CacheId, Digest, Hold, ImageRef, OnDelete, Removal, Report, Source, State,
-    board::{Placing, Standing, Stray, Want},
+    board::{Stray, Want},
 };
 
 /// What becomes of an image that nobody wants on a node.
@@ -32,6 +32,17 @@ impl Stray<'_> {
     }
 }
 
+/// An image that a node was told to hold, with the numbers of its repositories and names.
+pub(super) struct Former<'a> {
+    hold: &'a Hold,
+    repositories: Vec<usize>,
+    names: Vec<Option<usize>>,
+}
+
+/// By place in a node's list of strays: what was looked up last. Nodes lose the same images in the same order mostly.
+#[derive(Default)]
+pub(super) struct Formers<'a>(Vec<Former<'a>>);
+
 /// Looks up who is done with what.
 pub(super) struct Leaving<'b, 'a> {
     board: &'b Board<'a>,
@@ -43,17 +54,6 @@ pub(super) struct Leaving<'b, 'a> {
     /// Numbers of names, and that of each line's, for the same reason.
     names: HashMap<&'a ImageRef, usize>,
     name_of: Vec<usize>,
-}
-
-/// Counts for each line the nodes that are waited for and lack it.
-pub(super) fn count_lacking(board: &mut Board<'_>) {
-    for (node, wants) in board.nodes.iter().zip(&board.wants_of) {
-        for want in board.wants[wants.clone()].iter().filter(|_| node.is_available()) {
-            let warm = matches!(want.placing, Placing::Item(item)
-                if board.items[item].standing == Standing::Warm);
-            board.lines[want.line].lacking += usize::from(!warm);
-        }
-    }
 }
 
 // === impl Leaving ===
@@ -73,9 +73,22 @@ impl<'b, 'a> Leaving<'b, 'a> {
         Self { board, caches, repositories, repository_of, names, name_of }
     }
 
-    pub(super) fn fate(&self, stray: &Stray<'_>) -> Fate {
+    /// A node's strays.
+    pub(super) fn strays_of(&self, node: usize) -> &'b [Stray<'a>] {
+        self.board.strays_of(node)
+    }
+
+    /// What a node was told to hold, with the numbers of its names.
+    pub(super) fn former(&self, hold: &'a Hold) -> Former<'a> {
+        let number = |name: &ImageRef| self.repositories.get(name.repository()).copied();
+        let repositories = hold.refs.iter().filter_map(number).collect();
+        let names = hold.refs.iter().map(|name| self.names.get(name).copied()).collect();
+        Former { hold, repositories, names }
+    }
+
+    pub(super) fn fate(&self, stray: &Stray<'_>, former: &Former<'_>) -> Fate {
         let staying = match stray.report.is_some_and(Report::is_warm) {
-            true => self.staying(stray.node, stray.hold, &mut std::iter::empty()),
+            true => self.staying(stray.node, former, &mut std::iter::empty()),
             // What never came needs not stay, unless it may be what is wanted.
             false => self.ids(&stray.undecided),
         };
@@ -96,59 +109,37 @@ impl<'b, 'a> Leaving<'b, 'a> {
     pub(super) fn staying(
         &self,
         node: usize,
-        hold: &Hold,
+        former: &Former<'_>,
         wanting: &mut dyn Iterator<Item = usize>,
     ) -> Vec<CacheId> {
         let wanting: Vec<usize> = wanting.collect();
         let stays = |id: &&CacheId| {
             let cache = self.caches.get(*id).filter(|cache| !wanting.contains(cache));
-            cache.is_some_and(|cache| self.waits_for_successor(node, hold, *cache))
+            cache.is_some_and(|cache| self.waits_for_successor(node, former, *cache))
         };
-        hold.caches.iter().filter(stays).cloned().collect()
+        former.hold.caches.iter().filter(stays).cloned().collect()
     }
 
     fn ids(&self, caches: &[usize]) -> Vec<CacheId> {
         caches.iter().map(|cache| self.board.caches[*cache].id.clone()).collect()
     }
 
-    fn waits_for_successor(&self, node: usize, hold: &Hold, cache: usize) -> bool {
-        let number = |name: &ImageRef| self.repositories.get(name.repository()).copied();
-        let old: Vec<usize> = hold.refs.iter().filter_map(number).collect();
+    fn waits_for_successor(&self, node: usize, former: &Former<'_>, cache: usize) -> bool {
         let succeeds = |want: &&Want| {
-            let same = old.contains(&self.repository_of[want.line]);
+            let same = former.repositories.contains(&self.repository_of[want.line]);
             same && self.board.lines[want.line].cache == cache
         };
-        let mut successors = self.wants(node).iter().filter(succeeds);
-        successors.any(|want| self.board.lines[want.line].lacking > 0 || !self.is_warm(want))
-    }
-
-    fn wants(&self, node: usize) -> &[Want] {
-        &self.board.wants[self.board.wants_of[node].clone()]
-    }
-
-    fn is_warm(&self, want: &Want) -> bool {
-        matches!(want.placing, Placing::Item(item)
-            if self.board.items[item].standing == Standing::Warm)
+        let mut successors = self.board.wants_of(node).iter().filter(succeeds);
+        successors
+            .any(|want| self.board.lines[want.line].is_lacking() || !self.board.is_warm(node, want))
     }
 
     /// The numbers of the names that the node's images have, without those of its item `own`.
     pub(super) fn taken(&self, node: usize, own: Option<usize>) -> Vec<usize> {
-        let items = self.board.items_of[node].clone().filter(|item| Some(*item) != own);
+        let items = self.board.items_of(node).filter(|item| Some(*item) != own);
         let items = items.filter(|item| self.board.items[*item].is_placed());
-        let lines = items.flat_map(|item| self.board.items[item].lines.iter());
-        lines.map(|line| self.name_of[line]).collect()
-    }
-
-    /// The names that a hold keeps: those that no other image on the node has taken. One that has lost
-    /// all is known by its digest.
-    pub(super) fn names(&self, hold: &Hold, taken: &[usize]) -> Vec<ImageRef> {
-        let is_left =
-            |name: &&ImageRef| self.names.get(*name).is_none_or(|number| !taken.contains(number));
-        let left: Vec<_> = hold.refs.iter().filter(is_left).cloned().collect();
-        match hold.refs.first() {
-            Some(first) if left.is_empty() => vec![first.at(&hold.digest)],
-            _ => left,
-        }
+        let lines = items.flat_map(|item| &self.board.wanted_of(item).lines);
+        lines.map(|line| self.name_of[*line]).collect()
     }
 
     /// Removals that were asked for before and are neither done, nor refused because a container uses
@@ -160,11 +151,53 @@ impl<'b, 'a> Leaving<'b, 'a> {
                 .get(digest)
                 .is_some_and(|report| report.state == State::Removed || report.in_use)
         };
-        let items = self.board.items_of[node].clone();
+        let items = self.board.items_of(node);
         let is_wanted = move |digest: &Digest| {
             items.clone().any(|item| self.board.group_of(item).digest == digest)
         };
         let removals = self.board.nodes[node].removals.iter();
         removals.filter(move |old| !is_over(&old.digest) && !is_wanted(&old.digest))
+    }
+}
+
+// === impl Former ===
+
+impl Former<'_> {
+    /// The names that it keeps: those that no other image on the node has taken. One that has lost all is known by
+    /// its digest.
+    pub(super) fn names_but(&self, taken: &[usize]) -> Vec<ImageRef> {
+        let is_left = |number: &Option<usize>| number.is_none_or(|number| !taken.contains(&number));
+        let names = self.hold.refs.iter().zip(&self.names);
+        let left: Vec<_> =
+            names.filter(|(_, number)| is_left(number)).map(|(name, _)| name.clone()).collect();
+        match self.hold.refs.first() {
+            Some(first) if left.is_empty() => vec![first.at(&self.hold.digest)],
+            _ => left,
+        }
+    }
+}
+
+// === impl Formers ===
+
+impl<'a> Formers<'a> {
+    /// What the stray at that place of a node's was.
+    pub(super) fn of(
+        &mut self,
+        place: usize,
+        hold: &'a Hold,
+        leaving: &Leaving<'_, 'a>,
+    ) -> &Former<'a> {
+        let is_same = |known: &Former<'_>| {
+            let Hold { digest, refs, caches, .. } = known.hold;
+            Arc::ptr_eq(refs, &hold.refs)
+                && Arc::ptr_eq(caches, &hold.caches)
+                && *digest == hold.digest
+        };
+        if place >= self.0.len() {
+            self.0.push(leaving.former(hold));
+        } else if !is_same(&self.0[place]) {
+            self.0[place] = leaving.former(hold);
+        }
+        &self.0[place]
     }
 }

@@ -3,7 +3,6 @@
 use super::{
     Board, Reason, Strategy,
     board::{Stage, Standing},
-    standing::has_it,
     turns,
 };
 
@@ -11,21 +10,30 @@ use super::{
 /// first one is everywhere before a later one takes turns.
 pub(super) fn release(board: &mut Board<'_>) {
     for group in 0..board.groups.len() {
-        for item in board.groups[group].items.clone() {
+        for place in 0..board.groups[group].items.len() {
+            let item = board.groups[group].items[place];
             if board.items[item].standing == Standing::Free {
-                let standing = decide(board, item);
-                if standing == Standing::Told && !has_it(&board.items[item]) {
-                    turns::take(board, item);
-                }
-                board.items[item].standing = standing;
+                tell(board, item);
             }
         }
     }
 }
 
-fn decide(board: &Board<'_>, item: usize) -> Standing {
-    if has_it(&board.items[item]) {
-        return Standing::Told;
+fn tell(board: &mut Board<'_>, item: usize) {
+    let standing = match decide(board, item) {
+        None => Standing::Told,
+        Some(reason) => Standing::Waits(board.reasons.add(reason)),
+    };
+    board.items[item].standing = standing;
+    if standing == Standing::Told && !board.items[item].is_there() {
+        turns::take(board, item);
+    }
+}
+
+/// What the node has to wait for, if it has.
+fn decide(board: &Board<'_>, item: usize) -> Option<Reason> {
+    if board.items[item].is_there() {
+        return None;
     }
     let stage = board.group_of(item).stage;
     let node = board.items[item].node;
@@ -35,11 +43,11 @@ fn decide(board: &Board<'_>, item: usize) -> Standing {
             continue;
         }
         if board.turns.has_one(cache, node) {
-            return Standing::Told;
+            return None;
         }
         waits.get_or_insert(Reason::WaitingForTurn { most: board.turns.most(cache) });
     }
-    Standing::Waits(waits.unwrap_or_else(|| for_seed(board, item)))
+    Some(waits.unwrap_or_else(|| for_seed(board, item)))
 }
 
 fn may_follow(strategy: Strategy, stage: Stage) -> bool {

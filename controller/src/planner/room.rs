@@ -9,42 +9,44 @@ use super::{
     board::{Item, Standing, Stray},
     limits::Usage,
     reason::Namespace,
-    standing::has_it,
 };
 
-/// Refuses what does not fit.
-pub(super) fn refuse(board: &mut Board<'_>) {
-    let limits = board.limits;
-    let mut strays = board.strays.iter().peekable();
-    for node in 0..board.nodes.len() {
-        let mut room = Room::of(board.nodes[node], limits);
-        let mut unknown = false;
-        while let Some(stray) = strays.next_if(|stray| stray.node == node) {
-            unknown |= stray.is_at_work();
-            room.hold(disk_of(board, stray), 0, &mut std::iter::empty());
+/// Refuses what does not fit on a node.
+pub(super) fn refuse(board: &mut Board<'_>, node: usize) {
+    let is_free = |board: &Board<'_>, item: &usize| board.items[*item].standing == Standing::Free;
+    let Some(first) = board.items_of(node).find(|item| is_free(board, item)) else { return };
+    let mut room = left(board, node);
+    // What is on its way may take all the room.
+    let unknown = board.strays_of(node).iter().any(Stray::is_at_work);
+    for item in first..board.items_of(node).end {
+        if !is_free(board, &item) {
+            continue;
         }
-        let items = board.items_of[node].clone();
-        for item in items.clone().filter(|item| board.items[*item].told.is_some()) {
-            let (disk, missing) = sizes(board, item);
-            room.hold(disk, missing, &mut namespaces(board, item));
-        }
-        for item in items {
-            if board.items[item].standing != Standing::Free {
-                continue;
+        let (disk, missing) = sizes(board, item);
+        let refusal = match unknown {
+            true => Some(Reason::WaitingForResolution),
+            false => room.refuses(disk, missing, &mut namespaces(board, item)),
+        };
+        match refusal {
+            Some(reason) => {
+                board.items[item].standing = Standing::Waits(board.reasons.add(reason));
             }
-            if unknown {
-                // What is on its way may take all the room.
-                board.items[item].standing = Standing::Waits(Reason::WaitingForResolution);
-                continue;
-            }
-            let (disk, missing) = sizes(board, item);
-            let refusal = room.refuses(disk, missing, &mut namespaces(board, item));
-            match refusal {
-                Some(reason) => board.items[item].standing = Standing::Waits(reason),
-                None => room.hold(disk, missing, &mut namespaces(board, item)),
-            }
+            None => room.hold(disk, missing, &mut namespaces(board, item)),
         }
     }
+}
+
+/// What all that the node was told already leaves.
+fn left(board: &Board<'_>, node: usize) -> Room {
+    let mut room = Room::of(board.nodes[node], board.limits);
+    for stray in board.strays_of(node) {
+        room.hold(disk_of(board, stray), 0, &mut std::iter::empty());
+    }
+    for item in board.items_of(node).filter(|item| board.items[*item].told.is_some()) {
+        let (disk, missing) = sizes(board, item);
+        room.hold(disk, missing, &mut namespaces(board, item));
+    }
+    room
 }
 
 /// What a stray takes on the disk. Who resolved its name is not asked any more.
@@ -60,7 +62,7 @@ fn sizes(board: &Board<'_>, index: usize) -> (u64, u64) {
     let item: &Item<'_> = &board.items[index];
     let disk = board.group_of(index).content.disk;
     let here = item.report.map_or(0, |report| report.bytes);
-    (disk, if has_it(item) { 0 } else { disk.saturating_sub(here) })
+    (disk, if item.is_there() { 0 } else { disk.saturating_sub(here) })
 }
 
 fn namespaces<'b>(board: &'b Board<'_>, item: usize) -> impl Iterator<Item = &'b Namespace> {

@@ -6,8 +6,8 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    Board, Event, Happening, NodeName, Parting, Reason, Source, State,
-    board::{Stage, Standing},
+    Board, Event, Happening, NodeName, Parting, Reason, State,
+    board::{Group, Stage, Standing},
     history::SeedRecord,
     turns,
 };
@@ -27,7 +27,6 @@ pub(super) fn choose(board: &mut Board<'_>) -> Vec<Event> {
         let mut record = records.remove(&key).unwrap_or_default();
         events.extend(tend(board, group, &mut record));
         board.groups[group].next_seed = record.waits(board.now);
-        demote_others(board, group);
         board.history.seeds.insert(key, record);
     }
     events
@@ -37,7 +36,7 @@ fn tend(board: &mut Board<'_>, group: usize, record: &mut SeedRecord) -> Option<
     let seed = candidates::current(board, group);
     board.groups[group].seed = seed;
     let starving = starving(board, group);
-    let held = board.groups[group].held || is_everywhere(board, group);
+    let held = board.groups[group].held || is_everywhere(&board.groups[group]);
     if held && starving.is_empty() {
         board.groups[group].stage = Stage::Held;
         record.node = seed.map(|seed| board.node_of(seed).name.clone()).or(record.node.take());
@@ -55,8 +54,8 @@ fn tend(board: &mut Board<'_>, group: usize, record: &mut SeedRecord) -> Option<
         board.alarm.set(next);
         return None;
     }
-    let among = if held { starving } else { board.groups[group].items.clone() };
-    let chosen = candidates::best(board, group, &among, record)?;
+    let among = if held { &starving } else { &board.groups[group].items };
+    let chosen = candidates::best(board, group, among, record)?;
     if Some(chosen) == seed {
         return None;
     }
@@ -65,9 +64,8 @@ fn tend(board: &mut Board<'_>, group: usize, record: &mut SeedRecord) -> Option<
     Some(tell(board, group, chosen, record.lost.take()))
 }
 
-fn is_everywhere(board: &Board<'_>, group: usize) -> bool {
-    let mut items = board.groups[group].items.iter();
-    items.all(|item| board.items[*item].standing == Standing::Warm)
+fn is_everywhere(group: &Group<'_>) -> bool {
+    group.warm == group.items.len()
 }
 
 /// Looks at the seed there is, and notes how far it is. Returns whether it gets on.
@@ -98,8 +96,8 @@ fn look_at(board: &mut Board<'_>, group: usize, record: &mut SeedRecord) -> bool
 fn progress(board: &Board<'_>, seed: usize) -> Result<Stage, Parting> {
     let item = &board.items[seed];
     let state = item.answer().map(|report| report.state);
-    match (&item.standing, state) {
-        (Standing::Failing(reason), _) => Err(Parting::Failed(reason.clone())),
+    match (item.standing, state) {
+        (Standing::Failing(why), _) => Err(Parting::Failed(board.reasons.get(why).clone())),
         (Standing::Warm, _) if !board.nodes[item.node].is_available() => {
             Err(Parting::Failed(Reason::NodeNotReady))
         }
@@ -112,33 +110,19 @@ fn progress(board: &Board<'_>, seed: usize) -> Result<Stage, Parting> {
 
 /// Nodes that have not been able to get what others hold for too long.
 fn starving(board: &mut Board<'_>, group: usize) -> Vec<usize> {
-    let mut starving = Vec::new();
-    let mut hungry: Option<Timestamp> = None;
-    let mut served: Option<Timestamp> = None;
-    for index in &board.groups[group].items {
-        let item = &board.items[*index];
-        let Some(report) = item.answer() else { continue };
-        match (&item.standing, report.state) {
-            (Standing::Warm, _) if report.complete => served = served.max(Some(report.since)),
-            (Standing::UnderWay, State::NeedsUpstream) => {
-                hungry = Some(hungry.map_or(report.since, |first| first.min(report.since)));
-                starving.push((*index, report.since));
-            }
-            _ => {}
-        }
-    }
+    let Group { served, hungry, .. } = &board.groups[group];
     // Those that could not get it before somebody held it have a chance now.
     let fed = |since: Timestamp| served.map_or(since, |served| served.max(since)) + OUT_OF_REACH;
-    if let Some(first) = hungry.map(fed).filter(|time| *time > board.now) {
+    let first = hungry.iter().map(|(_, since)| fed(*since)).min();
+    if let Some(first) = first.filter(|time| *time > board.now) {
         board.alarm.set(first);
     }
-    starving.retain(|(_, since)| fed(*since) <= board.now);
-    starving.into_iter().map(|(item, _)| item).collect()
+    let starving = hungry.iter().filter(|(_, since)| fed(*since) <= board.now);
+    starving.map(|(item, _)| *item).collect()
 }
 
 /// Makes it the seed.
 fn appoint(board: &mut Board<'_>, group: usize, chosen: usize, held: bool) {
-    board.items[chosen].source = Source::Upstream;
     if board.items[chosen].standing == Standing::Free {
         board.items[chosen].standing = Standing::Told;
         turns::take(board, chosen);
@@ -146,14 +130,6 @@ fn appoint(board: &mut Board<'_>, group: usize, chosen: usize, held: bool) {
     board.groups[group].seed = Some(chosen);
     if !held {
         board.groups[group].stage = Stage::Chosen;
-    }
-}
-
-/// Never two seeds: nobody else is told to ask the registry.
-fn demote_others(board: &mut Board<'_>, group: usize) {
-    let seed = board.groups[group].seed;
-    for item in board.groups[group].items.iter().filter(|item| Some(**item) != seed) {
-        board.items[*item].source = Source::Peers;
     }
 }
 

@@ -4,8 +4,7 @@
 use jiff::{SignedDuration, Timestamp};
 
 use super::{
-    Board, Node, Reason, Report, State, Trouble, TroubleKind,
-    board::{Item, Standing},
+    Board, Node, Reason, Report, Source, State, Trouble, TroubleKind, board::Standing,
     history::Unanswered,
 };
 use crate::window::Gate;
@@ -25,15 +24,38 @@ const SLOWEST: u64 = 1 << 20;
 /// A century, in seconds: what is waited for when a size is nonsense.
 const LONG: i64 = 100 * 365 * 24 * 3600;
 
-/// Looks at all items.
-pub(super) fn assess(board: &mut Board<'_>) {
-    for node in 0..board.nodes.len() {
-        let silent = is_silent(board, node);
-        let mut work = None;
-        for item in board.items_of[node].clone() {
-            let standing = look_at(board, item, silent, &mut work);
-            board.items[item].standing = standing;
+/// Assesses a node's items.
+pub(super) fn assess(board: &mut Board<'_>, node: usize) {
+    let silent = is_silent(board, node);
+    let mut work = None;
+    for item in board.items_of(node) {
+        board.items[item].standing = match look_at(board, item, silent, &mut work) {
+            Ok(standing) => standing,
+            Err(reason) => Standing::Failing(board.reasons.add(reason)),
+        };
+        note(board, item);
+    }
+}
+
+/// Notes what matters for the image's seed, and for all caches.
+fn note(board: &mut Board<'_>, index: usize) {
+    let item = &board.items[index];
+    let wanted = &mut board.wanted[item.wanted];
+    let group = &mut board.groups[wanted.group];
+    if item.told.is_some_and(|told| told.source == Source::Upstream) {
+        group.upstream.push(index);
+    }
+    let Some(report) = item.answer() else { return };
+    match (item.standing, report.state) {
+        (Standing::Warm, _) => {
+            group.warm += 1;
+            wanted.warm += usize::from(board.nodes[item.node].is_available());
+            if report.complete {
+                group.served = group.served.max(Some(report.since));
+            }
         }
+        (Standing::UnderWay, State::NeedsUpstream) => group.hungry.push((index, report.since)),
+        _ => {}
     }
 }
 
@@ -46,14 +68,20 @@ struct Work {
     bytes: u64,
 }
 
-fn look_at(board: &mut Board<'_>, index: usize, silent: bool, work: &mut Option<Work>) -> Standing {
+/// How it stands, or why it does not get on.
+fn look_at(
+    board: &mut Board<'_>,
+    index: usize,
+    silent: bool,
+    work: &mut Option<Work>,
+) -> Result<Standing, Reason> {
     let node = board.node_of(index);
     let item = &board.items[index];
     match (item.told, item.answer()) {
-        (Some(_), Some(report)) if report.state == State::Warm => Standing::Warm,
-        (Some(_), _) if !node.ready => Standing::Failing(Reason::NodeNotReady),
-        (Some(_), None) if silent => Standing::Failing(Reason::WaitingForAgent),
-        (Some(_), None) => Standing::UnderWay,
+        (Some(_), Some(report)) if report.state == State::Warm => Ok(Standing::Warm),
+        (Some(_), _) if !node.ready => Err(Reason::NodeNotReady),
+        (Some(_), None) if silent => Err(Reason::WaitingForAgent),
+        (Some(_), None) => Ok(Standing::UnderWay),
         (Some(_), Some(report)) => {
             let bytes = board.group_of(index).content.bytes;
             let (since, bytes) = match report.state {
@@ -63,42 +91,40 @@ fn look_at(board: &mut Board<'_>, index: usize, silent: bool, work: &mut Option<
                 }
                 _ => (Some(report.since), bytes),
             };
-            let (standing, stalls) =
-                progress(report, since.unwrap_or(report.since), bytes, board.now);
+            let stalls = progress(report, since.unwrap_or(report.since), bytes, board.now)?;
             stalls.into_iter().for_each(|time| board.alarm.set(time));
-            standing
+            Ok(Standing::UnderWay)
         }
-        (None, _) => untold(board, index, node),
+        (None, _) => Ok(untold(board, index, node)),
     }
 }
 
 /// An image that waits for others gets on as long as they do.
 fn work_of(board: &Board<'_>, node: usize) -> Work {
     let since = board.nodes[node].reports.values().map(|report| report.since).max();
-    let items = board.items_of[node].clone();
+    let items = board.items_of(node);
     let is_warming = |report: &Report| report.state == State::Warming;
     let warming = items.filter(|item| board.items[*item].answer().is_some_and(is_warming));
     let bytes = warming.map(|item| board.group_of(item).content.bytes).max();
     Work { since, bytes: bytes.unwrap_or(0) }
 }
 
-/// Whether it gets on, and when it will have stalled if nothing more is heard than `since`.
+/// When it will have stalled if nothing more is heard than `since`; or why it does not get on.
 fn progress(
     report: &Report,
     since: Timestamp,
     bytes: u64,
     now: Timestamp,
-) -> (Standing, Option<Timestamp>) {
+) -> Result<Option<Timestamp>, Reason> {
     let stalls = since + PATIENCE + slowest(bytes / 4);
     match report.state {
-        State::Failed => (Standing::Failing(Reason::Failed(trouble(report))), None),
+        State::Failed => Err(Reason::Failed(trouble(report))),
         State::Waiting | State::Warming if stalls <= now => {
             let message = format!("nothing has come since {since:.0}");
-            let stalled = Trouble::new(TroubleKind::PullStalled, &message);
-            (Standing::Failing(Reason::Failed(stalled)), None)
+            Err(Reason::Failed(Trouble::new(TroubleKind::PullStalled, &message)))
         }
-        State::Waiting | State::Warming => (Standing::UnderWay, Some(stalls)),
-        _ => (Standing::UnderWay, None),
+        State::Waiting | State::Warming => Ok(Some(stalls)),
+        _ => Ok(None),
     }
 }
 
@@ -113,24 +139,24 @@ fn trouble(report: &Report) -> Trouble {
 }
 
 fn untold(board: &mut Board<'_>, item: usize, node: &Node) -> Standing {
-    if !node.ready {
-        return Standing::Waits(Reason::NodeNotReady);
-    }
-    if node.disk.is_none() {
-        return Standing::Waits(Reason::NoAgent);
-    }
-    if let Some(reason) = set_back(board, item, node) {
-        return Standing::Waits(reason);
-    }
-    match closed(board, item) {
-        Some(reason) if !has_it(&board.items[item]) => Standing::Waits(reason),
-        _ => Standing::Free,
+    match against(board, item, node) {
+        Some(reason) => Standing::Waits(board.reasons.add(reason)),
+        None => Standing::Free,
     }
 }
 
-/// What the node has already costs nothing: it is only told of it.
-pub(super) fn has_it(item: &Item<'_>) -> bool {
-    item.report.is_some_and(|report| report.state == State::Warm)
+/// What speaks against telling the node. What it has already costs nothing: it is only told of it.
+fn against(board: &mut Board<'_>, item: usize, node: &Node) -> Option<Reason> {
+    if !node.ready {
+        return Some(Reason::NodeNotReady);
+    }
+    if node.disk.is_none() {
+        return Some(Reason::NoAgent);
+    }
+    if let Some(reason) = set_back(board, item, node) {
+        return Some(reason);
+    }
+    closed(board, item).filter(|_| !board.items[item].is_there())
 }
 
 fn set_back(board: &mut Board<'_>, item: usize, node: &Node) -> Option<Reason> {
@@ -163,7 +189,7 @@ fn closed(board: &mut Board<'_>, item: usize) -> Option<Reason> {
 /// Whether the node's agent has left the first thing that it was told unanswered for too long.
 fn is_silent(board: &mut Board<'_>, index: usize) -> bool {
     let node = board.nodes[index];
-    let mut items = board.items[board.items_of[index].clone()].iter();
+    let mut items = board.items[board.items_of(index)].iter();
     let first = items.find(|item| item.told.is_some() && item.answer().is_none());
     let Some(told) = first.and_then(|item| item.told).filter(|_| node.is_available()) else {
         board.history.unanswered.remove(&node.name);

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Board, CacheId, Gravity, ImageRollup, MOST_NAMED, NodeCounts, NodeRollup, NotWarm, Reason,
-    Resolution, Rollup, State, Trouble,
-    board::{Item, Placing, Standing, Want},
+    Board, CacheId, Gravity, ImageRef, ImageRollup, MOST_NAMED, NodeCounts, NodeName, NodeRollup,
+    NotWarm, Reason, Resolution, Rollup, State, Trouble,
+    board::{Item, Line, Placing, Standing, Want},
     conditions,
 };
 
@@ -20,36 +20,54 @@ pub(super) struct Tally {
     /// Nodes of each reason, and the first of them.
     pub(super) reasons: BTreeMap<&'static str, (usize, NotWarm)>,
     selected: Vec<NodeRollup>,
+    images: Vec<ImageRollup>,
     upstream: u64,
+}
+
+/// Counts for each line the nodes that are waited for, and those of them that hold it.
+pub(super) fn count_warm(board: &mut Board<'_>) {
+    for pool in &board.pools {
+        for want in &pool.wants {
+            let line = &mut board.lines[want.line];
+            line.desired += pool.available;
+            line.warm += match want.placing {
+                Placing::Wanted(wanted) => board.wanted[wanted].warm,
+                Placing::Not(_) => 0,
+            };
+        }
+    }
 }
 
 /// Sums up all caches.
 pub(super) fn rollups(board: &Board<'_>) -> BTreeMap<CacheId, Rollup> {
     let mut tallies: Vec<Tally> = board.caches.iter().map(|_| Tally::default()).collect();
-    let mut warm = vec![0; board.lines.len()];
-    let mut desired = vec![0; board.lines.len()];
     for node in 0..board.nodes.len() {
-        let wants = &board.wants[board.wants_of[node].clone()];
-        for run in wants.chunk_by(|a, b| board.lines[a.line].cache == board.lines[b.line].cache) {
+        for run in board.pools[board.pool_of[node]].by_cache(&board.lines) {
             count(board, node, run, &mut tallies[board.lines[run[0].line].cache]);
-            for want in run.iter().filter(|_| board.nodes[node].is_available()) {
-                desired[want.line] += 1;
-                warm[want.line] += usize::from(is_warm(board, want));
-            }
         }
     }
-    let images = board.lines.iter().enumerate().map(|(index, line)| ImageRollup {
+    for want in board.pools.iter().flat_map(|pool| &pool.wants) {
+        if let Placing::Wanted(wanted) = want.placing {
+            let upstream = &mut tallies[board.lines[want.line].cache].upstream;
+            *upstream = upstream.saturating_add(board.wanted[wanted].upstream);
+        }
+    }
+    for line in &board.lines {
+        tallies[line.cache].images.push(image(board, line));
+    }
+    let tallies = tallies.into_iter().enumerate();
+    tallies.map(|(cache, tally)| rollup(board, cache, tally)).collect()
+}
+
+fn image(board: &Board<'_>, line: &Line<'_>) -> ImageRollup {
+    ImageRollup {
         image: line.name.clone(),
         digest: digest(line.resolution),
         bytes: line.groups.iter().map(|group| board.groups[*group].content.bytes).max(),
-        desired: desired[index],
-        warm: warm[index],
+        desired: line.desired,
+        warm: line.warm,
         trouble: trouble(line.resolution),
-    });
-    let mut images_of: Vec<Vec<ImageRollup>> = board.caches.iter().map(|_| Vec::new()).collect();
-    images.zip(&board.lines).for_each(|(image, line)| images_of[line.cache].push(image));
-    let parts = tallies.into_iter().zip(images_of).enumerate();
-    parts.map(|(cache, (tally, images))| rollup(board, cache, tally, images)).collect()
+    }
 }
 
 fn digest(resolution: Option<&Resolution>) -> Option<super::Digest> {
@@ -66,17 +84,12 @@ fn trouble(resolution: Option<&Resolution>) -> Option<Trouble> {
     }
 }
 
-fn rollup(
-    board: &Board<'_>,
-    index: usize,
-    tally: Tally,
-    images: Vec<ImageRollup>,
-) -> (CacheId, Rollup) {
+fn rollup(board: &Board<'_>, index: usize, tally: Tally) -> (CacheId, Rollup) {
     let cache = board.caches[index];
     let conditions = conditions::of(board, index, &tally);
     let not_warm = tally.named.into_values().flatten().take(MOST_NAMED).collect();
     let rollup = Rollup {
-        images,
+        images: tally.images,
         nodes: tally.nodes,
         not_warm,
         selected: tally.selected,
@@ -103,79 +116,68 @@ fn count(board: &Board<'_>, index: usize, run: &[Want], tally: &mut Tally) {
     tally.nodes.selected += 1;
     tally.virtual_nodes += usize::from(node.virtual_node);
     tally.nodes.unavailable += usize::from(!node.is_available());
-    let upstream = run.iter().fold(0u64, |sum, want| sum.saturating_add(upstream(board, want)));
-    tally.upstream = tally.upstream.saturating_add(upstream);
     if tally.selected.len() < MOST_NAMED {
-        let (node, desired) = (node.name.clone(), run.len());
-        let warm = run.iter().filter(|want| is_warm(board, want)).count();
-        tally.selected.push(NodeRollup { node, desired, warm, upstream_bytes: upstream });
+        tally.selected.push(node_rollup(board, index, run));
     }
-    let mut worst: Option<(Gravity, NotWarm)> = None;
-    for want in run {
-        let Some(reason) = reason(board, index, want) else { continue };
-        let gravity = reason.gravity();
-        if worst.as_ref().is_none_or(|(known, _)| gravity < *known) {
-            let image = board.lines[want.line].name.clone();
-            worst = Some((gravity, NotWarm { node: node.name.clone(), image, reason }));
-        }
-    }
-    match worst {
-        None if node.is_available() => tally.nodes.warm += 1,
-        None => {}
-        Some((gravity, not_warm)) => {
-            if node.is_available() {
-                let works = matches!(not_warm.reason, Reason::Warming | Reason::NoPeerHasIt);
-                match gravity {
-                    Gravity::Wrong => tally.nodes.failed += 1,
-                    _ if works => tally.nodes.warming += 1,
-                    _ => tally.nodes.waiting += 1,
-                }
+    let lacks = run.iter().filter_map(|want| Some((reason(board, index, want)?, want.line)));
+    // The first of the gravest.
+    let Some((reason, line)) = lacks.min_by_key(|(reason, _)| reason.gravity()) else {
+        tally.nodes.warm += usize::from(node.is_available());
+        return;
+    };
+    if node.is_available() {
+        match reason.gravity() {
+            Gravity::Wrong => tally.nodes.failed += 1,
+            _ if matches!(reason, Reason::Warming | Reason::NoPeerHasIt) => {
+                tally.nodes.warming += 1;
             }
-            tally.name(gravity, not_warm);
+            _ => tally.nodes.waiting += 1,
         }
     }
+    tally.name(reason, &node.name, board.lines[line].name);
 }
 
-fn upstream(board: &Board<'_>, want: &Want) -> u64 {
-    match want.placing {
-        Placing::Item(item) => board.items[item].report.map_or(0, |report| report.upstream),
-        Placing::Not(_) => 0,
+fn node_rollup(board: &Board<'_>, node: usize, run: &[Want]) -> NodeRollup {
+    let reports = run.iter().filter_map(|want| board.item_of(node, want).ok()?.report);
+    NodeRollup {
+        node: board.nodes[node].name.clone(),
+        desired: run.len(),
+        warm: run.iter().filter(|want| board.is_warm(node, want)).count(),
+        upstream_bytes: reports.fold(0, |sum, report| sum.saturating_add(report.upstream)),
     }
-}
-
-fn is_warm(board: &Board<'_>, want: &Want) -> bool {
-    matches!(want.placing, Placing::Item(item) if board.items[item].standing == Standing::Warm)
 }
 
 /// Why the node lacks what a line wants there; nothing when it holds it.
-pub(super) fn reason(board: &Board<'_>, node: usize, want: &Want) -> Option<Reason> {
-    let item = match &want.placing {
-        Placing::Item(item) => &board.items[*item],
-        Placing::Not(reason) => return Some(reason.clone()),
+pub(super) fn reason<'b>(board: &'b Board<'_>, node: usize, want: &'b Want) -> Option<&'b Reason> {
+    let item = match board.item_of(node, want) {
+        Ok(item) => item,
+        Err(reason) => return Some(reason),
     };
-    match &item.standing {
-        _ if !board.nodes[node].ready => Some(Reason::NodeNotReady),
+    match item.standing {
+        _ if !board.nodes[node].ready => Some(&Reason::NodeNotReady),
         Standing::Warm => None,
-        Standing::Failing(reason) | Standing::Waits(reason) => Some(reason.clone()),
+        Standing::Failing(why) | Standing::Waits(why) => Some(board.reasons.get(why)),
         Standing::UnderWay | Standing::Told | Standing::Free => Some(work(item)),
     }
 }
 
-fn work(item: &Item<'_>) -> Reason {
+fn work(item: &Item<'_>) -> &'static Reason {
     match item.answer().map(|report| report.state) {
-        Some(State::Waiting) => Reason::WaitingForOtherImages,
-        Some(State::NeedsUpstream) => Reason::NoPeerHasIt,
-        _ => Reason::Warming,
+        Some(State::Waiting) => &Reason::WaitingForOtherImages,
+        Some(State::NeedsUpstream) => &Reason::NoPeerHasIt,
+        _ => &Reason::Warming,
     }
 }
 
 // === impl Tally ===
 
 impl Tally {
-    fn name(&mut self, gravity: Gravity, not_warm: NotWarm) {
+    fn name(&mut self, reason: &Reason, node: &NodeName, image: &ImageRef) {
+        let (node, image, reason) = (node.clone(), image.clone(), reason.clone());
+        let not_warm = NotWarm { node, image, reason };
         let count = self.reasons.entry(not_warm.reason.as_str());
         count.or_insert_with(|| (0, not_warm.clone())).0 += 1;
-        let named = self.named.entry(gravity).or_default();
+        let named = self.named.entry(not_warm.reason.gravity()).or_default();
         if named.len() < MOST_NAMED {
             named.push(not_warm);
         }

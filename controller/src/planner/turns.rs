@@ -12,7 +12,6 @@ use super::{
     Board, Reason,
     board::{Item, Standing},
     history::{Setback, backoff},
-    standing::has_it,
 };
 
 /// Turns given and left.
@@ -88,14 +87,13 @@ pub(super) fn deal(board: &mut Board<'_>) {
 
 /// Gives the item's node a turn of each cache that wants it.
 pub(super) fn take(board: &mut Board<'_>, item: usize) {
-    let node = board.items[item].node;
-    let caches: Vec<usize> = board.caches_of(item).collect();
-    caches.into_iter().for_each(|cache| board.turns.take(cache, node));
+    let Item { node, wanted, .. } = board.items[item];
+    board.wanted[wanted].caches.iter().for_each(|cache| board.turns.take(*cache, node));
 }
 
 /// What it holds already and is only to be told of is no work.
 fn is_at_work(item: &Item<'_>) -> bool {
-    matches!(item.standing, Standing::UnderWay | Standing::Failing(_)) && !has_it(item)
+    matches!(item.standing, Standing::UnderWay | Standing::Failing(_)) && !item.is_there()
 }
 
 fn take_back(board: &mut Board<'_>, cache: usize) {
@@ -131,20 +129,21 @@ fn take_back(board: &mut Board<'_>, cache: usize) {
 
 /// Those that the cache wants and the node lacks.
 fn items_of(board: &Board<'_>, cache: usize) -> Vec<usize> {
-    let lacks_it = |item: &usize| !has_it(&board.items[*item]);
-    let wants = |item: &usize| board.caches_of(*item).any(|of| of == cache);
+    let lacks_it = |item: &usize| !board.items[*item].is_there();
+    let wants = |item: &usize| board.wanted_of(*item).caches.contains(&cache);
     (0..board.items.len()).filter(lacks_it).filter(wants).collect()
 }
 
 /// Takes the item out of the node's list for a while.
 fn set_back(board: &mut Board<'_>, item: usize) {
-    let Standing::Failing(because) = board.items[item].standing.clone() else { return };
+    let Standing::Failing(why) = board.items[item].standing else { return };
+    let because = board.reasons.get(why).clone();
     let key = (board.node_of(item).name.clone(), board.group_of(item).digest.clone());
     let count = board.history.setbacks.get(&key).map_or(0, |before| before.count) + 1;
     let retry = board.now + backoff(count);
     board.alarm.set(retry);
     let reason = because.clone();
     board.history.setbacks.insert(key, Setback { count, retry, reason });
-    let because = Box::new(because);
-    board.items[item].standing = Standing::Waits(Reason::WaitingForRetry { after: retry, because });
+    let waits = Reason::WaitingForRetry { after: retry, because: Box::new(because) };
+    board.items[item].standing = Standing::Waits(board.reasons.add(waits));
 }

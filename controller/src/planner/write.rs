@@ -1,37 +1,36 @@
 //! From decisions to the lists that each node is to be given.
 
-use std::{collections::BTreeMap, iter::Peekable, slice, sync::Arc};
+use std::{collections::BTreeMap, sync::Arc};
 
 use super::{
     Board, CacheId, Hold, ImageRef, Lack, NodeName, NodePlan, Removal, Report, Source,
-    board::{Item, ItemLines, MOST_NAMES, Stray},
-    leaving::{Fate, Leaving},
-    standing::has_it,
+    board::{Item, MOST_NAMES, Stray, Wanted},
+    leaving::{Fate, Formers, Leaving},
     summary,
 };
 
 /// Writes the lists of all nodes.
 pub(super) fn nodes(board: &Board<'_>) -> BTreeMap<NodeName, NodePlan> {
     let leaving = Leaving::new(board);
+    let mut formers = Formers::default();
     let mut writer = Writer::new(board);
-    let mut strays = board.strays.iter().peekable();
     (0..board.nodes.len())
         .map(|node| {
             let mut plan = NodePlan { lacks: lacks(board, node), ..NodePlan::default() };
-            let items = board.items_of[node].clone();
+            let items = board.items_of(node);
             plan.holds.reserve(items.len());
             let placed = items.filter(|item| board.items[*item].is_placed());
             plan.holds.extend(placed.map(|item| writer.hold(&leaving, item)));
-            part(&leaving, node, &mut strays, &mut plan);
+            part(&leaving, &mut formers, node, &mut plan);
             (board.nodes[node].name.clone(), plan)
         })
         .collect()
 }
 
 fn lacks(board: &Board<'_>, node: usize) -> Vec<Lack> {
-    let wants = &board.wants[board.wants_of[node].clone()];
+    let wants = board.wants_of(node);
     let lack = |want| {
-        let reason = summary::reason(board, node, want)?;
+        let reason = summary::reason(board, node, want)?.clone();
         let line = &board.lines[want.line];
         let cache = board.caches[line.cache].id.clone();
         Some(Lack { cache, image: line.name.clone(), reason })
@@ -47,7 +46,7 @@ fn lacks(board: &Board<'_>, node: usize) -> Vec<Lack> {
 
 /// The names of an item, and who wants it.
 struct Terms {
-    lines: ItemLines,
+    lines: Vec<usize>,
     refs: Arc<[ImageRef]>,
     caches: Arc<[CacheId]>,
 }
@@ -70,26 +69,36 @@ impl<'b, 'a> Writer<'b, 'a> {
     fn hold(&mut self, leaving: &Leaving<'_, '_>, index: usize) -> Hold {
         let item = &self.board.items[index];
         let (mut refs, mut caches) = self.terms(index);
-        let all_want_it = |told: &Hold| told.caches.iter().all(|id| caches.contains(id));
-        if let Some(told) = item.told.filter(|told| has_it(item) && !all_want_it(told)) {
-            let staying = leaving.staying(item.node, told, &mut self.board.caches_of(index));
+        let all_want_it = |told: &Hold| {
+            Arc::ptr_eq(&told.caches, &caches) || told.caches.iter().all(|id| caches.contains(id))
+        };
+        if let Some(told) = item.told.filter(|told| item.is_there() && !all_want_it(told)) {
+            let former = leaving.former(told);
+            let staying = leaving.staying(item.node, &former, &mut self.board.caches_of(index));
             if !staying.is_empty() {
                 let taken = leaving.taken(item.node, Some(index));
-                refs = with(&refs, leaving.names(told, &taken));
+                refs = with(&refs, former.names_but(&taken));
                 caches = with(&caches, staying);
             }
         }
-        let generation = generation(item, &refs);
-        let digest = self.board.groups[item.group].digest.clone();
-        Hold { digest, refs, source: item.source, generation, caches }
+        let source = self.board.source_of(index);
+        let generation = generation(item, &refs, source);
+        let digest =
+            item.told.map_or(self.board.group_of(index).digest, |told| &told.digest).clone();
+        Hold { digest, refs, source, generation, caches }
     }
 
+    /// The names of an item, and who wants it: the very lists that the node was told, where these are the same.
     fn terms(&mut self, index: usize) -> (Arc<[ImageRef]>, Arc<[CacheId]>) {
-        let item = &self.board.items[index];
-        let known = self.terms[item.group].take().filter(|known| known.lines == item.lines);
-        let terms = known.unwrap_or_else(|| Terms::new(self.board, index));
+        let wanted = self.board.wanted_of(index);
+        let known = self.terms[wanted.group].take().filter(|known| known.lines == wanted.lines);
+        let mut terms = known.unwrap_or_else(|| Terms::new(self.board, wanted));
+        if let Some(told) = self.board.items[index].told {
+            share(&mut terms.refs, &told.refs);
+            share(&mut terms.caches, &told.caches);
+        }
         let both = (terms.refs.clone(), terms.caches.clone());
-        self.terms[item.group] = Some(terms);
+        self.terms[wanted.group] = Some(terms);
         both
     }
 }
@@ -97,12 +106,19 @@ impl<'b, 'a> Writer<'b, 'a> {
 // === impl Terms ===
 
 impl Terms {
-    fn new(board: &Board<'_>, index: usize) -> Self {
-        let lines = board.items[index].lines.clone();
+    fn new(board: &Board<'_>, wanted: &Wanted) -> Self {
+        let lines = wanted.lines.clone();
         let mut refs: Vec<ImageRef> = Vec::with_capacity(lines.len());
-        lines.iter().for_each(|line| push_new(&mut refs, board.lines[line].name));
-        let caches = board.caches_of(index).map(|cache| board.caches[cache].id.clone()).collect();
+        lines.iter().for_each(|line| push_new(&mut refs, board.lines[*line].name));
+        let caches = wanted.caches.iter().map(|cache| board.caches[*cache].id.clone()).collect();
         Self { lines, refs: refs.into(), caches }
+    }
+}
+
+/// Has one list in the place of two that are the same: nodes share them, and the next comparison sees it at a glance.
+fn share<T: Eq>(list: &mut Arc<[T]>, other: &Arc<[T]>) {
+    if !Arc::ptr_eq(list, other) && list == other {
+        *list = Arc::clone(other);
     }
 }
 
@@ -122,30 +138,33 @@ fn push_new<T: Clone + PartialEq>(names: &mut Vec<T>, name: &T) {
 
 /// Grows when something new is asked of the node: a name more, or another source as long as it has
 /// not got the image.
-fn generation(item: &Item<'_>, refs: &[ImageRef]) -> u64 {
-    let seen = item.report.map_or(0, |report| report.generation);
-    let Some(told) = item.told else { return seen + 1 };
-    let same_source = told.source == item.source || has_it(item);
-    match same_source && refs.iter().all(|name| told.refs.contains(name)) {
+fn generation(item: &Item<'_>, refs: &Arc<[ImageRef]>, source: Source) -> u64 {
+    let seen = || item.report.map_or(0, |report| report.generation);
+    let Some(told) = item.told else { return seen() + 1 };
+    let same_source = told.source == source || item.is_there();
+    let same_names =
+        || Arc::ptr_eq(&told.refs, refs) || refs.iter().all(|name| told.refs.contains(name));
+    match same_source && same_names() {
         true => told.generation,
-        false => told.generation.max(seen) + 1,
+        false => told.generation.max(seen()) + 1,
     }
 }
 
 /// What becomes of images that nobody wants there any more.
-fn part(
-    leaving: &Leaving<'_, '_>,
+fn part<'a>(
+    leaving: &Leaving<'_, 'a>,
+    formers: &mut Formers<'a>,
     node: usize,
-    strays: &mut Peekable<slice::Iter<'_, Stray<'_>>>,
     plan: &mut NodePlan,
 ) {
     plan.removals.extend(leaving.pending(node).cloned());
     let mut taken = None;
-    while let Some(stray) = strays.next_if(|stray| stray.node == node) {
-        let (hold, digest) = (stray.hold, stray.hold.digest.clone());
+    for (place, stray) in leaving.strays_of(node).iter().enumerate() {
+        let digest = stray.hold.digest.clone();
         let taken = taken.get_or_insert_with(|| leaving.taken(node, None));
-        let refs = leaving.names(hold, taken);
-        match leaving.fate(stray) {
+        let former = formers.of(place, stray.hold, leaving);
+        let refs = former.names_but(taken);
+        match leaving.fate(stray, former) {
             Fate::Forgotten => {}
             Fate::Stays(caches) => {
                 let source = stray.source();

@@ -21,9 +21,13 @@ impl<'a> Selectors<'a> {
     ) -> Self {
         let labels = selectors.flatten().map(|(key, value)| (&**key, &**value));
         let mut with: HashMap<_, Vec<usize>> = labels.map(|label| (label, Vec::new())).collect();
-        for (label, having) in &mut with {
-            let matching = |node: &&Node| node.labels.get(label.0).is_some_and(|v| **v == *label.1);
-            having.extend((0..nodes.len()).filter(|node| matching(&nodes[*node])));
+        for ((key, value), having) in &mut with {
+            // Mostly the length tells a key from others; to look it up means to read some of them.
+            let matching = |node: &Node| {
+                let found = node.labels.iter().find(|(other, _)| ***other == **key);
+                found.is_some_and(|(_, other)| **other == **value)
+            };
+            having.extend((0..nodes.len()).filter(|node| matching(nodes[*node])));
         }
         Self { nodes, with, known: HashMap::new() }
     }

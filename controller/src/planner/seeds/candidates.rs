@@ -3,26 +3,22 @@
 use std::{cmp::Reverse, collections::HashMap};
 
 use crate::planner::{
-    Board, NodeName, Parting, Reason, Source,
+    Board, NodeName, Parting, Reason,
     board::{Stage, Standing},
     history::SeedRecord,
     release::has_turn,
-    standing::has_it,
 };
 
 /// The node that was told to pull from the registry. If two were, by a controller that died between
 /// two writes, the one that gets on, or has more of it.
 pub(super) fn current(board: &Board<'_>, group: usize) -> Option<usize> {
-    let told = |index: &&usize| {
-        let item = &board.items[**index];
-        item.is_placed() && item.told.is_some_and(|told| told.source == Source::Upstream)
-    };
+    let is_placed = |index: &&usize| board.items[**index].is_placed();
     let rank = |index: &&usize| {
         let item = &board.items[**index];
         let fails = matches!(item.standing, Standing::Failing(_)) || !board.nodes[item.node].ready;
         (fails, Reverse(bytes(board, **index)), **index)
     };
-    board.groups[group].items.iter().filter(told).min_by_key(rank).copied()
+    board.groups[group].upstream.iter().filter(is_placed).min_by_key(rank).copied()
 }
 
 /// The best of them: who failed least often; who has most of it already, so that little is sent twice;
@@ -62,12 +58,13 @@ fn duties(board: &Board<'_>, group: usize) -> HashMap<usize, usize> {
 }
 
 fn could_be(board: &Board<'_>, index: usize) -> bool {
-    match &board.items[index].standing {
+    match board.items[index].standing {
         Standing::UnderWay => true,
-        Standing::Failing(reason) => {
+        Standing::Failing(why) => {
+            let reason = board.reasons.get(why);
             !matches!(reason, Reason::NodeNotReady | Reason::WaitingForAgent)
         }
-        Standing::Free => !has_it(&board.items[index]) && has_turn(board, index),
+        Standing::Free => !board.items[index].is_there() && has_turn(board, index),
         _ => false,
     }
 }
@@ -80,10 +77,12 @@ fn bytes(board: &Board<'_>, item: usize) -> u64 {
 pub(super) fn parting(board: &Board<'_>, group: usize, node: &NodeName) -> Parting {
     let items = board.groups[group].items.iter();
     let item = items.copied().find(|item| &board.node_of(*item).name == node);
-    match item.map(|item| &board.items[item].standing) {
-        Some(Standing::Waits(Reason::WaitingForRetry { because, .. })) => {
-            Parting::Failed((**because).clone())
-        }
+    let reason = item.and_then(|item| match board.items[item].standing {
+        Standing::Waits(why) => Some(board.reasons.get(why)),
+        _ => None,
+    });
+    match reason {
+        Some(Reason::WaitingForRetry { because, .. }) => Parting::Failed((**because).clone()),
         _ if board.groups[group].held => Parting::OutOfReach,
         _ => Parting::Gone,
     }
