@@ -120,6 +120,8 @@ pub(super) struct Item<'a> {
     pub(super) report: Option<&'a Report>,
     /// What the image is doing there, as reported. Reports are far apart in memory, and this is asked often.
     pub(super) state: Option<State>,
+    /// The report speaks of what the node was told last.
+    pub(super) answers: bool,
     pub(super) standing: Standing,
 }
 
@@ -160,6 +162,8 @@ pub(super) struct Group<'a> {
     pub(super) name: &'a ImageRef,
     pub(super) content: &'a Content,
     pub(super) items: Vec<usize>,
+    /// How many of the items nothing of their own speaks against.
+    pub(super) free: usize,
     /// An available node has all of it.
     pub(super) held: bool,
     /// How many of the items are warm.

@@ -10,6 +10,9 @@ use super::{
 /// first one is everywhere before a later one takes turns.
 pub(super) fn release(board: &mut Board<'_>) {
     for group in 0..board.groups.len() {
+        if board.groups[group].free == 0 {
+            continue;
+        }
         for place in 0..board.groups[group].items.len() {
             let item = board.groups[group].items[place];
             if board.items[item].standing == Standing::Free {

@@ -31,7 +31,10 @@ pub(super) fn refuse(board: &mut Board<'_>, node: usize) {
             Some(reason) => {
                 board.items[item].standing = Standing::Waits(board.reasons.add(reason));
             }
-            None => room.hold(disk, missing, &mut namespaces(board, item)),
+            None => {
+                room.hold(disk, missing, &mut namespaces(board, item));
+                board.groups[board.wanted[board.items[item].wanted].group].free += 1;
+            }
         }
     }
 }

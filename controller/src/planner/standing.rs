@@ -39,13 +39,15 @@ pub(super) fn assess(board: &mut Board<'_>, node: usize) {
 
 /// Notes what matters for the image's seed, and for all caches.
 fn note(board: &mut Board<'_>, index: usize) {
-    let item = &board.items[index];
+    let item = &mut board.items[index];
+    let answer = item.answer();
+    item.answers = answer.is_some();
     let wanted = &mut board.wanted[item.wanted];
     let group = &mut board.groups[wanted.group];
     if item.told.is_some_and(|told| told.source == Source::Upstream) {
         group.upstream.push(index);
     }
-    let Some(report) = item.answer() else { return };
+    let Some(report) = answer else { return };
     match (item.standing, report.state) {
         (Standing::Warm, _) => {
             group.warm += 1;

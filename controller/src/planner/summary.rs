@@ -162,7 +162,7 @@ pub(super) fn reason<'b>(board: &'b Board<'_>, node: usize, want: &'b Want) -> O
 }
 
 fn work(item: &Item<'_>) -> &'static Reason {
-    match item.answer().map(|report| report.state) {
+    match item.state.filter(|_| item.answers) {
         Some(State::Waiting) => &Reason::WaitingForOtherImages,
         Some(State::NeedsUpstream) => &Reason::NoPeerHasIt,
         _ => &Reason::Warming,
@@ -173,13 +173,13 @@ fn work(item: &Item<'_>) -> &'static Reason {
 
 impl Tally {
     fn name(&mut self, reason: &Reason, node: &NodeName, image: &ImageRef) {
-        let (node, image, reason) = (node.clone(), image.clone(), reason.clone());
-        let not_warm = NotWarm { node, image, reason };
-        let count = self.reasons.entry(not_warm.reason.as_str());
-        count.or_insert_with(|| (0, not_warm.clone())).0 += 1;
-        let named = self.named.entry(not_warm.reason.gravity()).or_default();
+        let not_warm =
+            || NotWarm { node: node.clone(), image: image.clone(), reason: reason.clone() };
+        let count = self.reasons.entry(reason.as_str());
+        count.or_insert_with(|| (0, not_warm())).0 += 1;
+        let named = self.named.entry(reason.gravity()).or_default();
         if named.len() < MOST_NAMED {
-            named.push(not_warm);
+            named.push(not_warm());
         }
     }
 }

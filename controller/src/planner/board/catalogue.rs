@@ -57,6 +57,7 @@ impl<'a> Group<'a> {
             name,
             content,
             items: Vec::new(),
+            free: 0,
             held: false,
             warm: 0,
             served: None,

@@ -146,6 +146,6 @@ impl<'a> Board<'a> {
 impl Item<'_> {
     fn new(node: usize, wanted: usize) -> Self {
         let (told, report, state) = (None, None, None);
-        Self { node, wanted, told, report, state, standing: Standing::Free }
+        Self { node, wanted, told, report, state, answers: false, standing: Standing::Free }
     }
 }
