@@ -51,9 +51,9 @@ pub struct World {
 /// The objects at one moment, by name.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
-    /// Image caches, in no order.
+    /// Image caches, by name.
     pub caches: Vec<Arc<ImageCache>>,
-    /// Nodes, in no order.
+    /// Nodes, by name.
     pub machines: Vec<Arc<Machine>>,
     /// What nodes are told and report, by the node's name.
     pub told: HashMap<String, Arc<Told>>,
@@ -92,7 +92,7 @@ impl World {
         self.told.is_listed().await;
     }
 
-    /// Resolves when something may have changed since the last time it did.
+    /// Resolves when something that is kept has changed since the last time it did.
     pub async fn changed(&self) {
         self.changed.notified().await;
     }
@@ -132,7 +132,7 @@ impl Watch<'_> {
     fn all<K, V>(&self, resource: Kind, keep: impl Fn(K) -> V + Send + 'static) -> Kept<V>
     where
         K: Resource<DynamicType = ()> + Clone + DeserializeOwned + Debug + Send + Sync + 'static,
-        V: Send + Sync + 'static,
+        V: PartialEq + Send + Sync + 'static,
     {
         let kept = Kept::default();
         let api: Api<K> = Api::all(self.client.clone());
@@ -159,7 +159,7 @@ struct Counted {
 }
 
 /// Keeps what a watch tells.
-async fn follow<K: Resource<DynamicType = ()>, V>(
+async fn follow<K: Resource<DynamicType = ()>, V: PartialEq>(
     events: impl Stream<Item = watcher::Result<watcher::Event<K>>>,
     kept: Kept<V>,
     keep: impl Fn(K) -> V,
@@ -171,10 +171,7 @@ async fn follow<K: Resource<DynamicType = ()>, V>(
         match event {
             Ok(event) => {
                 counted.lists.inc_by(u64::from(matches!(event, watcher::Event::InitDone)));
-                // Of a list's objects the end tells.
-                let is_part = matches!(event, watcher::Event::Init | watcher::Event::InitApply(_));
-                kept.take_in(event, &keep);
-                if !is_part {
+                if kept.take_in(event, &keep) {
                     changed.notify_one();
                 }
             }

@@ -1,7 +1,7 @@
 //! What is kept of the objects of one kind, as a watch tells of them.
 
 use std::{
-    collections::HashMap,
+    collections::BTreeMap,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -21,15 +21,43 @@ struct Shared<V> {
 }
 
 struct Objects<V> {
-    known: HashMap<Key, Arc<V>>,
+    known: BTreeMap<Key, Arc<V>>,
     /// Those of a list that has not come to its end: until then they are not all.
-    listing: HashMap<Key, Arc<V>>,
+    listing: BTreeMap<Key, Arc<V>>,
 }
 
 // === impl Kept ===
 
+impl<V: PartialEq> Kept<V> {
+    /// Takes note of an event; `keep` is what is kept of an object. Returns whether anything of that is new: nodes
+    /// tell every few minutes that they are there, and of that nothing is kept.
+    pub(super) fn take_in<K: Resource>(&self, event: Event<K>, keep: impl FnOnce(K) -> V) -> bool {
+        let mut objects = self.lock();
+        match event {
+            Event::Init => objects.listing.clear(),
+            Event::InitApply(object) => {
+                objects.listing.insert(key(&object), Arc::new(keep(object)));
+            }
+            Event::InitDone => {
+                objects.known = std::mem::take(&mut objects.listing);
+                self.0.listed.send_replace(true);
+                return true;
+            }
+            Event::Apply(object) => {
+                let (key, kept) = (key(&object), keep(object));
+                if objects.known.get(&key).is_none_or(|known| **known != kept) {
+                    objects.known.insert(key, Arc::new(kept));
+                    return true;
+                }
+            }
+            Event::Delete(object) => return objects.known.remove(&key(&object)).is_some(),
+        }
+        false
+    }
+}
+
 impl<V> Kept<V> {
-    /// All, in no order.
+    /// All, by their names.
     pub(super) fn all(&self) -> Vec<Arc<V>> {
         self.lock().known.values().cloned().collect()
     }
@@ -40,25 +68,6 @@ impl<V> Kept<V> {
         let _ = self.0.listed.subscribe().wait_for(|listed| *listed).await;
     }
 
-    /// Takes note of an event; `keep` is what is kept of an object.
-    pub(super) fn take_in<K: Resource>(&self, event: Event<K>, keep: impl FnOnce(K) -> V) {
-        let mut objects = self.lock();
-        match event {
-            Event::Init => objects.listing.clear(),
-            Event::InitApply(object) => {
-                objects.listing.insert(key(&object), Arc::new(keep(object)));
-            }
-            Event::InitDone => {
-                objects.known = std::mem::take(&mut objects.listing);
-                self.0.listed.send_replace(true);
-            }
-            Event::Apply(object) => {
-                objects.known.insert(key(&object), Arc::new(keep(object)));
-            }
-            Event::Delete(object) => drop(objects.known.remove(&key(&object))),
-        }
-    }
-
     fn lock(&self) -> MutexGuard<'_, Objects<V>> {
         self.0.objects.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -66,7 +75,7 @@ impl<V> Kept<V> {
 
 impl<V> Default for Kept<V> {
     fn default() -> Self {
-        let objects = Mutex::new(Objects { known: HashMap::new(), listing: HashMap::new() });
+        let objects = Mutex::new(Objects { known: BTreeMap::new(), listing: BTreeMap::new() });
         Self(Arc::new(Shared { objects, listed: watch::Sender::new(false) }))
     }
 }
@@ -97,14 +106,12 @@ mod tests {
     fn a_new_list_takes_the_place_of_the_old_when_it_is_whole() {
         let kept = Kept::default();
         let tell = |event| kept.take_in(event, |node: Node| node.name_any());
-        let names = || {
-            let mut names: Vec<_> = kept.all().iter().map(ToString::to_string).collect();
-            names.sort();
-            names
-        };
+        let names = || kept.all().iter().map(ToString::to_string).collect::<Vec<_>>();
         let list = |names: &[&str]| {
             tell(Event::Init);
-            names.iter().for_each(|name| tell(Event::InitApply(node(name))));
+            for name in names {
+                assert!(!tell(Event::InitApply(node(name))), "it is part of a list");
+            }
         };
         list(&["a", "b"]);
         assert_eq!(names(), [""; 0], "it is not whole");
@@ -119,5 +126,29 @@ mod tests {
         list(&["e"]);
         tell(Event::InitDone);
         assert_eq!(names(), ["e"], "a list that broke off is forgotten");
+    }
+
+    #[test]
+    fn only_what_differs_from_what_is_kept_is_news_and_the_rest_stays_as_it_is() {
+        let kept = Kept::default();
+        let tell = |event| kept.take_in(event, |node: Node| node.metadata.labels);
+        let labelled = |value: &str| {
+            let mut node = node("a");
+            node.metadata.labels = Some([("zone".to_owned(), value.to_owned())].into());
+            node
+        };
+        assert!(tell(Event::Apply(labelled("1"))));
+        let first = kept.all();
+        let mut heartbeat = labelled("1");
+        heartbeat.metadata.resource_version = Some("2".into());
+        assert!(!tell(Event::Apply(heartbeat)), "nothing of it is kept");
+        assert!(Arc::ptr_eq(&first[0], &kept.all()[0]));
+        assert!(tell(Event::Apply(labelled("2"))));
+        assert_ne!(first, kept.all());
+        assert!(!tell(Event::Delete(node("b"))), "nobody knew it");
+        assert!(tell(Event::Delete(labelled("2"))));
+        assert_eq!(kept.all(), []);
+        assert!(!tell(Event::Init));
+        assert!(tell(Event::InitDone), "all may be other ones");
     }
 }
