@@ -152,13 +152,13 @@ impl Rollouts {
         let history = std::mem::take(&mut self.history);
         let caches = inputs::caches(snapshot, &self.resolving, platforms, now);
         let inputs = Inputs { caches, nodes, limits: self.policy.limits, history };
-        let started = cpu_time();
+        let (started, cpu_before) = (Instant::now(), cpu_time());
         let mut plan = plan(&inputs, now);
-        let took = cpu_time().saturating_sub(started);
-        self.metrics.plans.observe(took.as_secs_f64());
+        let (cpu, took) = (cpu_time().saturating_sub(cpu_before), started.elapsed());
+        self.metrics.planned(cpu, took);
         let questions = self.resolving.questions();
         let deeds = deeds::deeds(snapshot, &inputs, &mut plan, &questions, now);
-        debug!(nodes = inputs.nodes.len(), deeds = deeds.len(), ?took, "planned");
+        debug!(nodes = inputs.nodes.len(), deeds = deeds.len(), ?cpu, ?took, "planned");
         (plan, deeds)
     }
 

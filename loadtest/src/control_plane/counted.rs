@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use anyhow::{Context, Result};
 use hyper::Request;
 
-use super::{Phase, cluster::Cluster, process::Controller};
+use super::{PLAN_MS, Phase, PlanTimes, cluster::Cluster, process::Controller};
 use crate::scrape::{self, metric};
 
 /// A number for each node.
 pub(super) type Lists = BTreeMap<String, u64>;
 
-const PLANS: &str = "onepull_controller_plan_cpu_seconds";
+const PLANS: &str = "onepull_controller_plan_seconds";
+const PLANS_CPU: &str = "onepull_controller_plan_cpu_seconds";
 const CYCLES: &str = "onepull_controller_reconcile_seconds";
 const SPECS: &str = "onepull_controller_writes_total{object=\"node_spec\"}";
 
@@ -42,14 +43,11 @@ impl Counted {
     /// What happened since then.
     pub(super) fn since(&self, before: &Self) -> Phase {
         let more = |name: &str| self.sum(name) - before.sum(name);
-        let mean = |name: &str| {
-            let count = more(&format!("{name}_count"));
-            if count > 0.0 { more(&format!("{name}_sum")) / count } else { 0.0 }
-        };
+        let mean = |name: &str| ratio(more(&format!("{name}_sum")), more(&format!("{name}_count")));
         Phase {
             plans: self.plans() - before.plans(),
-            plan_mean_ms: mean(PLANS) * 1e3,
-            plan_most_ms: self.most(before).map(|seconds| seconds * 1e3),
+            plan_cpu: self.plan_times(before, PLANS_CPU),
+            plan_wall: self.plan_times(before, PLANS),
             reconcile_mean_seconds: mean(CYCLES),
             cpu_seconds: self.cpu_seconds - before.cpu_seconds,
             spec_writes: whole(self.series(SPECS) - before.series(SPECS)),
@@ -59,29 +57,36 @@ impl Counted {
         }
     }
 
-    /// The bound of the bucket that the longest plan since then is in.
-    fn most(&self, before: &Self) -> Option<f64> {
-        let all = self.plans() - before.plans();
-        let buckets = self.metrics.lines().filter_map(|line| {
-            let bound =
-                line.strip_prefix(PLANS)?.strip_prefix("_bucket{le=\"")?.split('"').next()?;
-            bound.parse::<f64>().ok().filter(|bound| bound.is_finite())
-        });
-        let holds_all = |bound: &f64| {
-            let series = |of: &Self| of.bucket(*bound);
-            whole(series(self) - series(before)) == all
-        };
-        buckets.filter(holds_all).reduce(f64::min)
+    /// How long plans took since then, by one of the two histograms.
+    fn plan_times(&self, before: &Self, plans: &str) -> PlanTimes {
+        let more = |name: &str| self.sum(name) - before.sum(name);
+        let (all, sum) = (more(&format!("{plans}_count")), more(&format!("{plans}_sum")));
+        let within = |bound: &f64| self.bucket(plans, *bound) - before.bucket(plans, *bound);
+        let holds_all = |bound: &f64| whole(within(bound)) == whole(all);
+        let most = self.bounds(plans).filter(holds_all).reduce(f64::min);
+        PlanTimes {
+            mean_ms: ratio(sum, all) * 1e3,
+            most_ms: most.map(|seconds| seconds * 1e3),
+            within_limit: ratio(within(&(PLAN_MS / 1e3)), all),
+        }
     }
 
-    fn bucket(&self, bound: f64) -> f64 {
-        let of_bound = |line: &&str| {
-            let rest = line.strip_prefix(PLANS).and_then(|rest| rest.strip_prefix("_bucket{le=\""));
-            let text = rest.and_then(|rest| rest.split('"').next());
-            text.and_then(|text| text.parse::<f64>().ok()).is_some_and(|found| found == bound)
-        };
-        let line = self.metrics.lines().find(of_bound);
-        line.and_then(|line| line.rsplit_once(' ')?.1.parse().ok()).unwrap_or(0.0)
+    /// The bounds of a histogram's buckets, and how much is in each.
+    fn buckets<'a>(&'a self, name: &'a str) -> impl Iterator<Item = (f64, f64)> + 'a {
+        self.metrics.lines().filter_map(move |line| {
+            let rest = line.strip_prefix(name)?.strip_prefix("_bucket{le=\"")?;
+            let (bound, count) = rest.split_once("\"} ")?;
+            Some((bound.parse().ok()?, count.parse().ok()?))
+        })
+    }
+
+    fn bounds<'a>(&'a self, name: &'a str) -> impl Iterator<Item = f64> + 'a {
+        self.buckets(name).map(|(bound, _)| bound).filter(|bound| bound.is_finite())
+    }
+
+    fn bucket(&self, name: &str, bound: f64) -> f64 {
+        let of_bound = |(found, _): &(f64, f64)| (found - bound).abs() < f64::EPSILON;
+        self.buckets(name).find(of_bound).map_or(0.0, |(_, count)| count)
     }
 
     fn sum(&self, name: &str) -> f64 {
@@ -108,6 +113,11 @@ fn lists(text: &str) -> f64 {
     counts.fold(0.0, |sum, count: f64| sum + count)
 }
 
+/// Of nothing, nothing.
+fn ratio(part: f64, count: f64) -> f64 {
+    if count > 0.0 { part / count } else { 0.0 }
+}
+
 #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a count")]
 fn whole(count: f64) -> u64 {
     count.max(0.0).round() as u64
@@ -119,10 +129,14 @@ mod tests {
 
     fn counted(plans: [u64; 3], sum: f64) -> Counted {
         let [fast, slow, all] = plans;
-        let metrics = format!(
-            "{PLANS}_sum {sum}\n{PLANS}_count {all}\n{PLANS}_bucket{{le=\"0.05\"}} {fast}\n\
-             {PLANS}_bucket{{le=\"0.1\"}} {slow}\n{PLANS}_bucket{{le=\"+Inf\"}} {all}\n{SPECS} {all}\n",
-        );
+        let histogram = |name: &str, sum: f64| {
+            format!(
+                "{name}_sum {sum}\n{name}_count {all}\n{name}_bucket{{le=\"0.05\"}} {fast}\n\
+                 {name}_bucket{{le=\"0.1\"}} {slow}\n{name}_bucket{{le=\"+Inf\"}} {all}\n",
+            )
+        };
+        let (cpu, wall) = (histogram(PLANS_CPU, sum), histogram(PLANS, 2.0 * sum));
+        let metrics = format!("{cpu}{wall}{SPECS} {all}\n");
         Counted { metrics, lists_at_api_server: 0.0, cpu_seconds: 0.0 }
     }
 
@@ -130,10 +144,14 @@ mod tests {
     fn what_happened_since_then_is_the_difference() {
         let (before, after) = (counted([2, 2, 3], 2.0), counted([3, 4, 5], 2.1));
         let phase = after.since(&before);
-        assert_eq!((phase.plans, phase.spec_writes, phase.plan_most_ms), (2, 2, Some(100.0)));
-        assert!((phase.plan_mean_ms - 50.0).abs() < 0.1, "{phase:?}");
-        let slow = counted([3, 4, 6], 9.0).since(&before);
-        assert_eq!(slow.plan_most_ms, None, "longer than the last bound");
+        assert_eq!((phase.plans, phase.spec_writes), (2, 2));
+        let PlanTimes { mean_ms, most_ms, within_limit } = phase.plan_cpu;
+        assert_eq!((most_ms, within_limit), (Some(100.0), 1.0));
+        assert!((mean_ms - 50.0).abs() < 0.1, "{phase:?}");
+        assert!((phase.plan_wall.mean_ms - 100.0).abs() < 0.1, "{phase:?}");
+        let slow = counted([3, 4, 7], 9.0).since(&before).plan_wall;
+        assert_eq!((slow.most_ms, slow.within_limit), (None, 0.5), "beyond the last bound");
+        assert_eq!(before.since(&before).plan_cpu.within_limit, 0.0, "there were none");
     }
 
     #[test]

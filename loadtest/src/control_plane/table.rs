@@ -1,6 +1,6 @@
 //! The measurement as a text table.
 
-use super::{CONVERGED, CONVERGING, ControlPlane, MEMORY, PLAN_MS, Phase, SPEC_WRITES};
+use super::{CONVERGED, CONVERGING, ControlPlane, MEMORY, PLAN_MS, PlanTimes, SPEC_WRITES};
 use crate::units::ByteSize;
 
 /// A line: what, what was found, its limit.
@@ -10,7 +10,7 @@ type Row = (String, String, String);
 pub fn render(measured: &ControlPlane) -> String {
     let m = measured;
     let mut text = format!(
-        "{} nodes of {}, {} images each, NodeImageCaches of {}\n\n{:<36}{:>26}  limit\n",
+        "{} nodes of {}, {} images each, NodeImageCaches of {}\n\n{:<36}{:>44}  limit\n",
         m.nodes,
         kib(m.node_bytes),
         m.images,
@@ -19,7 +19,7 @@ pub fn render(measured: &ControlPlane) -> String {
         "measured",
     );
     for (what, found, limit) in limited(m).into_iter().chain(others(m)) {
-        text += format!("{what:<36}{found:>26}  {limit}").trim_end();
+        text += format!("{what:<36}{found:>44}  {limit}").trim_end();
         text += "\n";
     }
     for miss in m.misses() {
@@ -41,8 +41,10 @@ fn limited(m: &ControlPlane) -> Vec<Row> {
     let lists = format!("lists in {:.0} s of rest", m.rest_seconds);
     vec![
         row("all nodes warm after", seconds(m.converged_seconds), converged),
-        plan("CPU time of a plan in the rollout", &m.rollout),
-        plan("CPU time of a plan at rest", &m.rest),
+        plan("CPU time of a plan in the rollout", m.rollout.plan_cpu),
+        plan("by the clock", m.rollout.plan_wall),
+        plan("CPU time of a plan at rest", m.rest.plan_cpu),
+        plan("by the clock", m.rest.plan_wall),
         row("memory, most", mib(m.peak_memory), memory()),
         row("memory of who takes over, most", mib(m.takeover_memory), memory()),
         row("writes of a spec, most", m.spec_writes.most.to_string(), SPEC_WRITES.to_string()),
@@ -53,6 +55,7 @@ fn limited(m: &ControlPlane) -> Vec<Row> {
 
 fn others(m: &ControlPlane) -> Vec<Row> {
     let rows = [
+        ("plans, rollout and rest", format!("{} and {}", m.rollout.plans, m.rest.plans)),
         ("writes of a spec, mean", format!("{:.2}", m.spec_writes.mean)),
         ("writes that failed", m.rollout.write_errors.to_string()),
         ("look with its writes, mean", format!("{:.2} s", m.rollout.reconcile_mean_seconds)),
@@ -70,10 +73,11 @@ fn seconds(seconds: f64) -> String {
     format!("{seconds:.0} s")
 }
 
-fn plan(name: &str, phase: &Phase) -> Row {
-    let most = phase.plan_most_ms.map_or("> 1000".into(), |most| format!("<= {most:.0}"));
-    let found = format!("{:.1} ms, all {most} ms", phase.plan_mean_ms);
-    (format!("{name}, {} plans", phase.plans), found, format!("{PLAN_MS:.0} ms (mean)"))
+fn plan(name: &str, times: PlanTimes) -> Row {
+    let most = times.most_ms.map_or("> 1000".into(), |most| format!("<= {most:.0}"));
+    let within = format!("{:.1} % in {PLAN_MS:.0} ms", 100.0 * times.within_limit);
+    let found = format!("{:.1} ms, {within}, all {most} ms", times.mean_ms);
+    (name.to_owned(), found, format!("{PLAN_MS:.0} ms (mean)"))
 }
 
 #[allow(clippy::cast_precision_loss, reason = "a figure for people")]
