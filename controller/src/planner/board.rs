@@ -161,6 +161,8 @@ pub(super) struct Group<'a> {
     /// The first line that names it.
     pub(super) name: &'a ImageRef,
     pub(super) content: &'a Content,
+    /// What the pool that was made last is to hold of it, if it is.
+    wanted: Option<usize>,
     pub(super) items: Vec<usize>,
     /// How many of the items nothing of their own speaks against.
     pub(super) free: usize,

@@ -27,6 +27,10 @@ impl<'a> Board<'a> {
         resolved: &'a Resolved,
         platform: &'a Platform,
     ) -> Option<usize> {
+        let mut known = self.lines[line].groups.iter().copied();
+        if let Some(group) = known.find(|group| self.groups[*group].platform == platform) {
+            return Some(group);
+        }
         let content = resolved.platforms.get(platform)?;
         let groups = self.catalogue.0.entry(platform).or_default();
         let group = *groups.entry(&resolved.digest).or_insert_with(|| {
@@ -34,10 +38,7 @@ impl<'a> Board<'a> {
             self.groups.push(Group::new(&resolved.digest, platform, name, content));
             self.groups.len() - 1
         });
-        let of_line = &mut self.lines[line].groups;
-        if !of_line.contains(&group) {
-            of_line.push(group);
-        }
+        self.lines[line].groups.push(group);
         Some(group)
     }
 }
@@ -56,6 +57,7 @@ impl<'a> Group<'a> {
             platform,
             name,
             content,
+            wanted: None,
             items: Vec::new(),
             free: 0,
             held: false,

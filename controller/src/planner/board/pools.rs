@@ -34,6 +34,20 @@ pub(super) fn fill(board: &mut Board<'_>, lists: &[Drawn]) {
         board.pools[pool].available += usize::from(node.is_available());
         board.pool_of.push(pool);
     }
+    sort(board);
+}
+
+/// Sorts what pools want by digest. Those of groups are compared once for all pools.
+fn sort(board: &mut Board<'_>) {
+    let mut groups: Vec<usize> = (0..board.groups.len()).collect();
+    groups.sort_by_key(|group| board.groups[*group].digest);
+    let mut ranks = vec![0; groups.len()];
+    groups.into_iter().enumerate().for_each(|(rank, group)| ranks[group] = rank);
+    for pool in &mut board.pools {
+        pool.by_digest = (0..pool.wanted.len()).collect();
+        let wanted = &board.wanted[pool.wanted.clone()];
+        pool.by_digest.sort_unstable_by_key(|place| ranks[wanted[*place].group]);
+    }
 }
 
 /// The lists that select each node.
@@ -59,8 +73,6 @@ struct Draft<'b, 'a> {
     board: &'b mut Board<'a>,
     kind: &'b Kind<'a>,
     pool: Pool,
-    /// By group: what the nodes are to hold of it.
-    wanted: HashMap<usize, usize>,
 }
 
 // === impl Draft ===
@@ -76,7 +88,7 @@ impl<'b, 'a> Draft<'b, 'a> {
             strays: 0..0,
             available: 0,
         };
-        Self { board, kind, pool, wanted: HashMap::new() }
+        Self { board, kind, pool }
     }
 
     /// Places these lines, which are in their order.
@@ -90,9 +102,6 @@ impl<'b, 'a> Draft<'b, 'a> {
         }
         let Self { board, mut pool, .. } = self;
         pool.wanted.end = board.wanted.len();
-        pool.by_digest = (0..pool.wanted.len()).collect();
-        let digest = |place: &usize| board.digest_of(pool.wanted.start + place);
-        pool.by_digest.sort_by(|a, b| digest(a).cmp(digest(b)));
         pool
     }
 
@@ -102,11 +111,12 @@ impl<'b, 'a> Draft<'b, 'a> {
         let group = self.board.group_for(line, resolved, platform);
         let group = group.ok_or_else(|| Reason::PlatformMissing { platform: platform.clone() })?;
         let cache = self.board.lines[line].cache;
-        let new = || {
+        let known = self.board.groups[group].wanted;
+        let index = known.filter(|known| *known >= self.pool.wanted.start).unwrap_or_else(|| {
             self.board.wanted.push(Wanted::new(group));
             self.board.wanted.len() - 1
-        };
-        let index = *self.wanted.entry(group).or_insert_with(new);
+        });
+        self.board.groups[group].wanted = Some(index);
         let wanted = &mut self.board.wanted[index];
         if wanted.lines.len() >= MOST_NAMES {
             return Err(Reason::LimitReached { namespace: None });
