@@ -44,6 +44,25 @@ prepare: protoc ## Install and build the servers that the tests use; says what i
 debian-image: protoc ## Build an image of real Debian packages for the load test (root); prints its folder.
 	cargo run --locked --quiet --package onepull-testbed -- debian-image
 
+# What goes into the image: `release`, or `dev` for the programs that `cargo build` leaves in target/debug.
+PROFILE ?= release
+PROGRAMS_dev := target/debug
+# Apart from other builds, since the programs are not to say where on which machine they were built.
+PROGRAMS_release := target/image/build/release
+IMAGE_CRATES := --locked --package onepull-agent --package onepull-controller
+FORGET := --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo --remap-path-prefix=$(CURDIR)=/onepull
+
+.PHONY: programs-dev programs-release
+programs-dev: protoc
+	cargo build $(IMAGE_CRATES)
+programs-release: protoc
+	RUSTFLAGS="$(FORGET)" CFLAGS="-ffile-prefix-map=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo" \
+	  CARGO_PROFILE_RELEASE_DEBUG=false cargo build --release $(IMAGE_CRATES) --target-dir target/image/build
+
+.PHONY: image
+image: programs-$(PROFILE) ## Build the image and its bill of materials in target/image (PROFILE=dev: a debug build).
+	deploy/image/build.sh $(PROGRAMS_$(PROFILE)) target/image
+
 .PHONY: test
 test: prepare ## Run all tests; those that lack root or a server say so and skip.
 	cargo build --locked --package onepull-agent --package onepull-controller

@@ -33,13 +33,15 @@ pub enum Requirement {
     Nginx,
     /// debootstrap and umoci, to build an image from real packages.
     ImageTools,
+    /// What `deploy/image/build.sh` runs, and the authorities that it puts into the image.
+    OwnImage,
 }
 
 // === impl Requirement ===
 
 impl Requirement {
     /// All of them, in the order in which they are reported.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::Root,
         Self::Iproute,
         Self::Iptables,
@@ -52,6 +54,7 @@ impl Requirement {
         Self::Curl,
         Self::Nginx,
         Self::ImageTools,
+        Self::OwnImage,
     ];
 
     /// Debian packages that provide it.
@@ -66,6 +69,7 @@ impl Requirement {
             Self::Curl => &["curl", "openssl"],
             Self::Nginx => &["nginx-light"],
             Self::ImageTools => &["debootstrap", "umoci"],
+            Self::OwnImage => &["binutils", "ca-certificates", "jq", "umoci"],
         }
     }
 
@@ -83,6 +87,7 @@ impl Requirement {
             Self::Curl => "test with curl as a stranger to the peers",
             Self::Nginx => "comparison with nginx in the benchmark",
             Self::ImageTools => "load test of an image built from Debian packages",
+            Self::OwnImage => "image of onepull itself",
         }
     }
 
@@ -108,6 +113,10 @@ impl Requirement {
             Self::Curl => program_missing(&["curl", "openssl"], self),
             Self::Nginx => program_missing(&["nginx"], self),
             Self::ImageTools => program_missing(&["debootstrap", "umoci"], self),
+            Self::OwnImage => program_missing(
+                &["dpkg-query", "strip", "jq", "umoci", "update-ca-certificates"],
+                self,
+            ),
         }
     }
 }
