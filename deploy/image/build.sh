@@ -18,18 +18,23 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 root=$work/root
 
+fail() {
+  echo "deploy/image/build.sh: $1" >&2
+  exit 1
+}
+
 # The Debian package that has a file, by the name the loader knows it by, which may go through /lib -> /usr/lib.
 package_of() {
-  { dpkg-query --search "$1" 2>/dev/null || dpkg-query --search "/usr$1"; } | head -n 1 | cut -d : -f 1
+  { dpkg-query --search "$1" || dpkg-query --search "/usr$1"; } 2>/dev/null | head -n 1 | cut -d : -f 1
 }
 
 # Copies a file of a package to where it is here; refuses one that is not as the package has it.
 take_file() {
-  local package
-  package=$(package_of "$1")
-  if dpkg --verify "$package" | grep --quiet --extended-regexp " (/usr)?$1\$"; then
-    echo "$1 is not as the package $package has it; install that again" >&2
-    exit 1
+  local package altered
+  package=$(package_of "$1") || fail "no package has $1, which the programs need"
+  altered=$(dpkg --verify "$package" | awk '{ print $NF }' || true)
+  if grep --quiet --line-regexp --fixed-strings --regexp="$1" --regexp="/usr$1" <<<"$altered"; then
+    fail "$1 is not as the package $package has it; install that again"
   fi
   install -D "$1" "$root$1"
   chmod --reference="$1" "$root$1"
@@ -53,7 +58,8 @@ done
 install -D --mode=644 "$here/../../LICENSE" "$root/usr/share/doc/onepull/LICENSE"
 
 # What they are linked with, the loader included.
-libraries=$(env -i ldd "$root"/usr/bin/* | awk '$2 == "=>" { print $3 } $1 ~ "^/.*[^:]$" { print $1 }' | sort -u)
+libraries=$(env -i ldd "$root"/usr/bin/* |
+  awk '/not found/ { print $1 } / => \// { print $3 } $1 ~ "^/.*[^:]$" { print $1 }' | sort -u)
 for library in $libraries; do take_file "$library"; done
 
 # The authorities of Debian's package; the bundle of this machine may have others.

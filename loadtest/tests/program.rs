@@ -14,7 +14,7 @@ use onepull_loadtest::{
     overhead::Overhead,
     report::{REGISTRY, Report},
 };
-use onepull_testbed::{Requirement, layout::debian_layout, skip};
+use onepull_testbed::{Requirement, layout::debian_layout, skip, skip_without};
 
 fn loadtest(arguments: &str, out: &Path) -> Output {
     let mut command = Command::new(env!("CARGO_BIN_EXE_onepull-loadtest"));
@@ -41,19 +41,7 @@ fn skips_kubernetes(test: &str) -> bool {
 
 /// Another crate's program is not built for this one's tests.
 fn lacks_program(test: &str, name: &str) -> bool {
-    let program = Path::new(env!("CARGO_BIN_EXE_onepull-loadtest")).with_file_name(name);
-    if program.is_file() {
-        return false;
-    }
-    let reason = format!("needs {}: cargo build -p {name}", program.display());
-    assert!(!all_required(), "{test}: {reason}");
-    println!("skipped: {test}: {reason}");
-    true
-}
-
-#[allow(clippy::disallowed_methods, reason = "tests have no command line to take a setting from")]
-fn all_required() -> bool {
-    std::env::var("ONEPULL_TEST_REQUIRE_ALL").is_ok_and(|value| value == "1")
+    skip_without(test, &Path::new(env!("CARGO_BIN_EXE_onepull-loadtest")).with_file_name(name))
 }
 
 #[test]

@@ -37,4 +37,4 @@ pub use oci_spec::image::Digest;
 pub use podman::Podman;
 pub use process::Process;
 pub use registry::Registry;
-pub use require::{Requirement, missing, skip};
+pub use require::{Requirement, missing, skip, skip_without};

@@ -1,5 +1,7 @@
 //! What a test needs, and what it does where that is missing: say so and pass, or fail when told.
 
+use std::path::Path;
+
 use crate::tools;
 
 /// With this set to `1` a missing requirement fails the test, so that a machine that is meant to
@@ -141,6 +143,21 @@ pub fn skip(test: &str, requirements: &[Requirement]) -> bool {
     skips(test, missing(requirements), all_required())
 }
 
+/// Whether `test` should return at once because a program of another crate of the workspace has not
+/// been built, which is then printed.
+///
+/// # Panics
+/// When it has not and `ONEPULL_TEST_REQUIRE_ALL=1` is set.
+pub fn skip_without(test: &str, program: &Path) -> bool {
+    skips(test, not_built(program), all_required())
+}
+
+fn not_built(program: &Path) -> Option<String> {
+    let name = program.file_name().unwrap_or_default().display();
+    let reason = format!("needs {}: cargo build -p {name}", program.display());
+    (!program.is_file()).then_some(reason)
+}
+
 fn skips(test: &str, reason: Option<String>, all_required: bool) -> bool {
     let Some(reason) = reason else { return false };
     assert!(!all_required, "{test}: {reason}");
@@ -178,5 +195,12 @@ mod tests {
     fn what_is_missing_names_the_package_that_has_it() {
         let reason = program_missing(&["no-such-program"], Requirement::Containerd16).unwrap();
         assert_eq!(reason, "needs no-such-program (Debian: apt-get install containerd runc)");
+    }
+
+    #[test]
+    fn a_program_that_is_not_built_is_named_with_the_command_that_builds_it() {
+        let reason = not_built(Path::new("/nowhere/onepull-agent")).unwrap();
+        assert_eq!(reason, "needs /nowhere/onepull-agent: cargo build -p onepull-agent");
+        assert_eq!(not_built(&std::env::current_exe().unwrap()), None);
     }
 }

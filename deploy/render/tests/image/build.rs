@@ -9,7 +9,7 @@ use std::{
 
 use flate2::read::GzDecoder;
 use onepull_deploy::deploy;
-use onepull_testbed::{Layout, Requirement, process::run, skip};
+use onepull_testbed::{Layout, Requirement, process::run, skip, skip_without};
 use serde_json::Value;
 use tar::Archive;
 use tempfile::TempDir;
@@ -33,21 +33,13 @@ pub(crate) struct Build {
 
 /// Whether `test` should return at once, because the image cannot be built here.
 pub(crate) fn no_image(test: &str, more: &[Requirement]) -> bool {
-    if skip(test, &[&[Requirement::OwnImage], more].concat()) {
-        return true;
-    }
-    let missing = ["onepull-agent", "onepull-controller"].map(program);
-    let missing: Vec<_> = missing.into_iter().filter(|program| !program.is_file()).collect();
-    let all_required = std::env::var("ONEPULL_TEST_REQUIRE_ALL").is_ok_and(|value| value == "1");
-    assert!(missing.is_empty() || !all_required, "{test}: {missing:?} are not built");
-    if !missing.is_empty() {
-        println!("skipped: {test}: {missing:?} are not built (cargo build)");
-    }
-    !missing.is_empty()
+    skip(test, &[&[Requirement::OwnImage], more].concat())
+        || skip_without(test, &program("onepull-agent"))
+        || skip_without(test, &program("onepull-controller"))
 }
 
 /// Where a program of the workspace is.
-pub(crate) fn program(name: &str) -> PathBuf {
+fn program(name: &str) -> PathBuf {
     Path::new(env!("CARGO_BIN_EXE_onepull-deploy")).with_file_name(name)
 }
 
