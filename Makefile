@@ -56,8 +56,7 @@ FORGET := --remap-path-prefix=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo --remap-
 programs-dev: protoc
 	cargo build $(IMAGE_CRATES)
 programs-release: protoc
-	RUSTFLAGS="$(FORGET)" CFLAGS="-ffile-prefix-map=$(or $(CARGO_HOME),$(HOME)/.cargo)=/cargo" \
-	  CARGO_PROFILE_RELEASE_DEBUG=false cargo build --release $(IMAGE_CRATES) --target-dir target/image/build
+	RUSTFLAGS="$(FORGET)" CARGO_PROFILE_RELEASE_DEBUG=false cargo build --release $(IMAGE_CRATES) --target-dir target/image/build
 
 .PHONY: image
 image: programs-$(PROFILE) ## Build the image and its bill of materials in target/image (PROFILE=dev: a debug build).
