@@ -9,10 +9,13 @@ use std::{
     fs,
     os::unix::fs::symlink,
     path::{Path, PathBuf},
+    process::Command,
 };
 
 use anyhow::{Context, Result, bail, ensure};
 use oci_spec::image::{Arch, Descriptor, Digest, ImageIndex, ImageManifest, MediaType, Os};
+
+use crate::process::run;
 
 pub use debian::debian_layout;
 pub use digest::{sha256, sha256_file};
@@ -104,6 +107,19 @@ impl Layout {
     /// Where a blob lies.
     pub fn blob(&self, digest: &Digest) -> PathBuf {
         blob_path(&self.folder, digest)
+    }
+
+    /// Writes it to a tar file that `ctr images import` takes, for the image `name`.
+    ///
+    /// # Errors
+    /// When skopeo fails, with what it said.
+    pub fn archive(&self, file: &Path, name: &str) -> Result<()> {
+        let view = tempfile::tempdir()?;
+        let source = self.single_image_view(view.path())?;
+        let mut skopeo = Command::new("skopeo");
+        skopeo.args(["--insecure-policy", "copy", "--quiet", &source]);
+        run(skopeo.arg(format!("docker-archive:{}:{name}", file.display())))?;
+        Ok(())
     }
 
     /// Makes the empty folder `view` a layout over the same blobs that names this image alone;

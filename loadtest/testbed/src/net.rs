@@ -15,12 +15,14 @@ mod firewall;
 pub(crate) mod inside;
 mod lab;
 mod loopback;
+mod names;
 mod namespace;
 mod shape;
 mod traffic;
 
 pub use lab::{Host, Lab};
 pub use loopback::free_addresses;
+pub use names::Names;
 pub use shape::Shape;
 pub use traffic::Traffic;
 

@@ -30,7 +30,7 @@ pub fn prepare(mut report: impl Write) -> Result<bool> {
     }
     let built = tools::build_containerd_2().err().map(|error| format!("{error:#}"));
     if !tools::kubernetes_is_built() {
-        writeln!(report, "building kube-apiserver {}: about 6 minutes", tools::KUBERNETES)?;
+        writeln!(report, "building Kubernetes {}: about 9 minutes", tools::KUBERNETES)?;
     }
     let kubernetes = tools::build_kubernetes().err().map(|error| format!("{error:#}"));
     if !tools::helm_is_built() {

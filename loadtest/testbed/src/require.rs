@@ -21,8 +21,10 @@ pub enum Requirement {
     Containerd16,
     /// containerd 2.2, built from its Go module.
     Containerd22,
-    /// etcd, kube-apiserver and kubectl, built from their Go module.
+    /// etcd and the programs of Kubernetes, built from their Go module.
     Kubernetes,
+    /// What a kubelet needs to run pods: CNI plugins, runc, a name server, and a program that needs no library.
+    Pods,
     /// Helm, built from its Go module.
     Helm,
     /// Debian's docker-registry, and skopeo to push to it.
@@ -50,6 +52,7 @@ impl Requirement {
         Self::Containerd16,
         Self::Containerd22,
         Self::Kubernetes,
+        Self::Pods,
         Self::Helm,
         Self::Registry,
         Self::Podman,
@@ -63,6 +66,9 @@ impl Requirement {
     pub fn packages(self) -> &'static [&'static str] {
         match self {
             Self::Root | Self::Containerd22 | Self::Kubernetes | Self::Helm => &[],
+            Self::Pods => {
+                &["busybox-static", "containernetworking-plugins", "dnsmasq-base", "runc"]
+            }
             Self::Iproute => &["iproute2"],
             Self::Iptables => &["iptables"],
             Self::Containerd16 => &["containerd", "runc"],
@@ -83,6 +89,7 @@ impl Requirement {
             Self::Containerd16 => "test against containerd 1.6",
             Self::Containerd22 => "test against containerd 2.2",
             Self::Kubernetes => "test against a Kubernetes API server",
+            Self::Pods => "test on real kubelets",
             Self::Helm => "test of the chart",
             Self::Registry => "test or load test with a real registry",
             Self::Podman => "test with podman as a client of the mirror",
@@ -107,6 +114,7 @@ impl Requirement {
                 Some("needs Go, to build Helm".into())
             }
             Self::Containerd22 | Self::Kubernetes | Self::Helm => None,
+            Self::Pods => program_missing(&["busybox", "dnsmasq", "runc"], self).or_else(no_cni),
             Self::Iproute => program_missing(&["ip", "tc"], self),
             Self::Iptables => program_missing(&["iptables"], self),
             Self::Containerd16 => program_missing(&["containerd", "runc"], self),
@@ -127,6 +135,13 @@ fn program_missing(programs: &[&str], requirement: Requirement) -> Option<String
     let program = programs.iter().find(|program| tools::find(program).is_none())?;
     let packages = requirement.packages().join(" ");
     Some(format!("needs {program} (Debian: apt-get install {packages})"))
+}
+
+/// Debian keeps CNI's plugins where nothing else looks for programs.
+fn no_cni() -> Option<String> {
+    let lacks = !Path::new(tools::CNI).join("bridge").is_file();
+    let packages = Requirement::Pods.packages().join(" ");
+    lacks.then(|| format!("needs CNI's plugins (Debian: apt-get install {packages})"))
 }
 
 /// Why a test with these requirements cannot run here.

@@ -25,6 +25,9 @@ pub const CONTAINERD_2: &str = "2.2.9";
 const SEARCH: [&str; 6] =
     ["/usr/local/sbin", "/usr/local/bin", "/usr/sbin", "/usr/bin", "/sbin", "/bin"];
 
+/// Where Debian has CNI's plugins.
+pub const CNI: &str = "/usr/lib/cni";
+
 /// Go's own installer puts it here, outside the search path of many shells.
 const GO: &str = "/usr/local/go/bin/go";
 

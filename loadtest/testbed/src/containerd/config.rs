@@ -1,15 +1,17 @@
 //! What a test may choose about its containerd, and the configuration file that follows.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use super::server::Version;
-use crate::net::Host;
+use crate::{machine::Machine, net::Host};
 
 /// Choices for one containerd; the default is Debian's and upstream's.
 #[derive(Clone, Debug, Default)]
 pub struct Options<'a> {
     /// The host to run in; without one it runs in the machine's own network.
     pub host: Option<&'a Host>,
+    /// The machine to run in, in the folders that a package has it use; it can run pods there.
+    pub machine: Option<&'a Machine>,
     /// CRI's `config_path`, where `hosts.toml` is looked for; without one there is none.
     pub hosts_dir: Option<PathBuf>,
     /// Drop layer blobs once they are unpacked, as some managed clusters do.
@@ -26,10 +28,15 @@ pub struct Options<'a> {
 /// The snapshotter that containerd takes by itself.
 pub(super) const OVERLAY: &str = "overlayfs";
 
-/// Where one containerd keeps what.
+/// Where one containerd keeps what, in its own file system.
 #[derive(Clone, Debug)]
 pub(super) struct Places {
-    pub(super) base: PathBuf,
+    /// Where this process finds that file system.
+    view: PathBuf,
+    pub(super) config: PathBuf,
+    root: PathBuf,
+    state: PathBuf,
+    socket: PathBuf,
     pub(super) snapshotter: &'static str,
 }
 
@@ -43,20 +50,43 @@ const DISABLED: &str = r#"["io.containerd.internal.v1.opt", "io.containerd.snaps
 // === impl Places ===
 
 impl Places {
+    /// All below one folder of the machine itself.
+    pub(super) fn below(base: &Path, snapshotter: &'static str) -> Self {
+        Self {
+            view: PathBuf::from("/"),
+            config: base.join("config.toml"),
+            root: base.join("root"),
+            state: base.join("state"),
+            socket: base.join("containerd.sock"),
+            snapshotter,
+        }
+    }
+
+    /// Those of a package.
+    pub(super) fn of(machine: &Machine, snapshotter: &'static str) -> Self {
+        Self {
+            view: machine.see("/"),
+            config: PathBuf::from("/etc/containerd/config.toml"),
+            root: PathBuf::from("/var/lib/containerd"),
+            state: PathBuf::from("/run/containerd"),
+            socket: PathBuf::from("/run/containerd/containerd.sock"),
+            snapshotter,
+        }
+    }
+
+    /// Where this process finds it.
     pub(super) fn root(&self) -> PathBuf {
-        self.base.join("root")
+        self.seen(&self.root)
     }
 
+    /// Where this process finds it.
     pub(super) fn socket(&self) -> PathBuf {
-        self.base.join("containerd.sock")
+        self.seen(&self.socket)
     }
 
-    pub(super) fn config(&self) -> PathBuf {
-        self.base.join("config.toml")
-    }
-
-    pub(super) fn log(&self) -> PathBuf {
-        self.base.join("containerd.log")
+    /// Where this process finds a file of containerd.
+    pub(super) fn seen(&self, path: &Path) -> PathBuf {
+        self.view.join(path.strip_prefix("/").unwrap_or(path))
     }
 }
 
@@ -65,10 +95,10 @@ pub(super) fn render(version: Version, options: &Options, places: &Places) -> St
     let common = format!(
         "root = {root:?}\nstate = {state:?}\ndisabled_plugins = {DISABLED}\n\
          [grpc]\n  address = {socket:?}\n[ttrpc]\n  address = {ttrpc:?}\n",
-        root = places.root(),
-        state = places.base.join("state"),
-        socket = places.socket(),
-        ttrpc = places.base.join("ttrpc.sock"),
+        root = places.root,
+        state = places.state,
+        socket = places.socket,
+        ttrpc = places.socket.with_extension("sock.ttrpc"),
     );
     let plugins = match version {
         Version::V1_6 => plugins_1_6(options, places),

@@ -18,7 +18,8 @@ use super::{
     cri::Cri,
 };
 use crate::{
-    net::{Host, command_in},
+    machine::{Door, Machine},
+    net::command_in,
     process::{Process, run},
     tools,
 };
@@ -42,13 +43,16 @@ pub struct Containerd {
     places: Places,
     launch: Launch,
     process: Process,
+    base: PathBuf,
     _folder: Option<TempDir>,
 }
 
 /// What is needed to start it again.
 #[derive(Debug)]
 struct Launch {
+    door: Option<Door>,
     namespace: Option<String>,
+    log: PathBuf,
     program: PathBuf,
     path: String,
 }
@@ -68,11 +72,16 @@ impl Containerd {
         let base = options.folder.clone().or_else(|| Some(folder.as_ref()?.path().to_owned()));
         let base = base.context("there is no folder to keep containerd's files in")?;
         fs::create_dir_all(&base)?;
-        let places = Places { base, snapshotter: snapshotter() };
-        fs::write(places.config(), render(version, &options, &places))?;
-        let launch = Launch::new(version, options.host).await?;
+        let places = match options.machine {
+            Some(machine) => Places::of(machine, snapshotter()),
+            None => Places::below(&base, snapshotter()),
+        };
+        let config = places.seen(&places.config);
+        fs::create_dir_all(config.parent().unwrap_or(&base))?;
+        fs::write(config, render(version, &options, &places))?;
+        let launch = Launch::new(version, &options, base.join("containerd.log")).await?;
         let process = launch.spawn(&places)?;
-        let mut containerd = Self { version, places, launch, process, _folder: folder };
+        let mut containerd = Self { version, places, launch, process, base, _folder: folder };
         containerd.wait_until_ready().await?;
         Ok(containerd)
     }
@@ -176,7 +185,7 @@ impl Containerd {
 impl Drop for Containerd {
     fn drop(&mut self) {
         self.process.kill();
-        unmount_below(&self.places.base);
+        unmount_below(&self.base);
     }
 }
 
@@ -216,7 +225,7 @@ fn overlay_works() -> Result<()> {
 // === impl Launch ===
 
 impl Launch {
-    async fn new(version: Version, host: Option<&Host>) -> Result<Self> {
+    async fn new(version: Version, options: &Options<'_>, log: PathBuf) -> Result<Self> {
         let folder = match version {
             Version::V1_6 => None,
             Version::V2_2 => Some(tokio::task::spawn_blocking(tools::build_containerd_2).await??),
@@ -228,14 +237,18 @@ impl Launch {
         // The shim is looked up here, and must be of the same release.
         let own = folder.map(|folder| format!("{}:", folder.display())).unwrap_or_default();
         let path = format!("{own}/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin");
-        let namespace = host.map(|host| host.namespace().to_owned());
-        Ok(Self { namespace, program, path })
+        let namespace = options.host.map(|host| host.namespace().to_owned());
+        let door = options.machine.map(Machine::door);
+        Ok(Self { door, namespace, log, program, path })
     }
 
     fn spawn(&self, places: &Places) -> Result<Process> {
-        let mut command = command_in(self.namespace.as_deref(), &self.program);
-        command.arg("--config").arg(places.config()).env("PATH", &self.path);
-        Process::spawn(command, places.log())
+        let mut command = match self.door {
+            Some(door) => door.command(&self.program),
+            None => command_in(self.namespace.as_deref(), &self.program),
+        };
+        command.arg("--config").arg(&places.config).env("PATH", &self.path);
+        Process::spawn(command, &self.log)
     }
 }
 

@@ -23,6 +23,7 @@ pub(super) struct Places {
     pub(super) apiserver: SocketAddr,
     pub(super) authority: PathBuf,
     pub(super) serving: Pair,
+    pub(super) kubelet_client: Pair,
     pub(super) token_keys: TokenKeys,
 }
 
@@ -52,6 +53,9 @@ impl Places {
         flag(command, "tls-cert-file", &self.serving.certificate);
         flag(command, "tls-private-key-file", &self.serving.key);
         flag(command, "client-ca-file", &self.authority);
+        flag(command, "kubelet-client-certificate", &self.kubelet_client.certificate);
+        flag(command, "kubelet-client-key", &self.kubelet_client.key);
+        command.arg("--kubelet-preferred-address-types=InternalIP");
         flag(command, "service-account-issuer", ISSUER);
         flag(command, "service-account-key-file", &self.token_keys.public);
         flag(command, "service-account-signing-key-file", &self.token_keys.private);

@@ -38,7 +38,7 @@ const ADMINISTRATORS: &str = "system:masters";
 const NAMES: [&str; 3] = ["localhost", "kubernetes.default.svc", "kubernetes"];
 
 /// The first address of the services' range, which is the server's.
-const SERVICE: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 1);
+pub(super) const SERVICE: Ipv4Addr = Ipv4Addr::new(10, 96, 0, 1);
 
 /// Choices for one API server.
 #[derive(Clone, Copy, Debug, Default)]
@@ -97,6 +97,7 @@ impl ApiServer {
             apiserver,
             authority: authority.certificate(),
             serving: authority.server(&NAMES, &[apiserver.ip(), reached, IpAddr::V4(SERVICE)])?,
+            kubelet_client: authority.client("testbed-apiserver", Some(ADMINISTRATORS))?,
             token_keys: authority.token_keys()?,
         };
         let namespace = options.host.map(|host| host.namespace().to_owned());
@@ -162,6 +163,31 @@ impl ApiServer {
     /// When it cannot be written.
     pub fn write_kubeconfig(&self, file: &Path, url: &str, credential: &Credential) -> Result<()> {
         write_kubeconfig(file, url, self.authority(), credential)
+    }
+
+    /// Its address for the other hosts of its lab.
+    pub(super) fn address(&self) -> SocketAddr {
+        self.places.apiserver
+    }
+
+    /// The key that tokens of service accounts are signed with.
+    pub(super) fn token_key(&self) -> &Path {
+        &self.places.token_keys.private
+    }
+
+    /// Where a program of the control plane logs to.
+    pub(super) fn log_of(&self, program: &str) -> PathBuf {
+        self.places.log(program)
+    }
+
+    /// A program of Kubernetes as the administrator, where the server runs.
+    pub(super) fn program(&self, program: &str) -> Result<Command> {
+        let kubeconfig = self.places.folder.join("control-plane.kubeconfig");
+        let admin = self.credential("testbed-control-plane", Some(ADMINISTRATORS))?;
+        write_kubeconfig(&kubeconfig, &self.url_in_lab(), self.authority(), &admin)?;
+        let mut command = self.launch.command(program);
+        command.arg(format!("--kubeconfig={}", kubeconfig.display()));
+        Ok(command)
     }
 
     /// Runs kubectl as the administrator and returns what it printed.

@@ -11,6 +11,7 @@ use oci_spec::image::{Descriptor, Digest, MediaType};
 use serde_json::json;
 
 use super::{Layout, blob_path, digest::Hashing, gzip::Stored, sha256, write_index};
+use crate::tools;
 
 /// How layers are stored.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -73,31 +74,68 @@ impl Layout {
     /// When there are no layers, or the folder cannot be written.
     pub fn generate(folder: &Path, spec: &Spec) -> Result<Self> {
         ensure!(!spec.layers.is_empty(), "an image needs a layer");
-        fs::create_dir_all(folder.join("blobs/sha256"))?;
-        let layers = spec.layers.iter().zip(0..).map(|(bytes, index)| {
-            write_layer(folder, *bytes, index, spec)
-                .with_context(|| format!("cannot write layer {index}"))
-        });
-        let layers: Vec<Layer> = layers.collect::<Result<_>>()?;
-        let config = write_config(folder, &layers)?;
-        let manifest = write_manifest(folder, &config, &layers, spec.compression)?;
-        write_index(folder, &manifest)?;
-        Self::open(folder)
+        make(folder, spec, None)
+    }
+
+    /// As [`Layout::generate`], after a layer with Debian's static busybox: a container of it waits until it is ended.
+    /// There may be no other layer.
+    ///
+    /// # Errors
+    /// When busybox is not installed, or the folder cannot be written.
+    pub fn waiting(folder: &Path, spec: &Spec) -> Result<Self> {
+        make(folder, spec, Some(&tools::find("busybox").context("busybox is not installed")?))
     }
 }
 
-fn write_layer(folder: &Path, bytes: u64, index: u64, spec: &Spec) -> Result<Layer> {
-    let unfinished = folder.join("blobs/sha256").join(format!("layer-{index}.unfinished"));
+/// What a container with busybox does; process 1 of a container ends by SIGTERM only if it says so.
+const WAIT: [&str; 3] = ["/bin/busybox", "sh", "-c"];
+
+/// What its shell is told.
+const WAIT_SCRIPT: &str = "trap 'exit 0' TERM; while :; do sleep 3600 & wait; done";
+
+/// The one file of a layer.
+struct Content<R> {
+    path: String,
+    mode: u32,
+    bytes: u64,
+    read: R,
+}
+
+fn make(folder: &Path, spec: &Spec, program: Option<&Path>) -> Result<Layout> {
+    fs::create_dir_all(folder.join("blobs/sha256"))?;
+    let mut layers = Vec::new();
+    if let Some(program) = program {
+        let (bytes, read) = (fs::metadata(program)?.len(), File::open(program)?);
+        let content = Content { path: "bin/busybox".into(), mode: 0o755, bytes, read };
+        layers.push(write_layer(folder, content, spec.compression)?);
+    }
+    for (bytes, index) in spec.layers.iter().zip(0..) {
+        let read = Noise::new(spec.seed, index).take(*bytes);
+        let content = Content { path: format!("layer-{index}"), mode: 0o644, bytes: *bytes, read };
+        let layer = write_layer(folder, content, spec.compression);
+        layers.push(layer.with_context(|| format!("cannot write layer {index}"))?);
+    }
+    let config = write_config(folder, &layers, program.is_some())?;
+    let manifest = write_manifest(folder, &config, &layers, spec.compression)?;
+    write_index(folder, &manifest)?;
+    Layout::open(folder)
+}
+
+fn write_layer<R: Read>(
+    folder: &Path,
+    content: Content<R>,
+    compression: Compression,
+) -> Result<Layer> {
+    let unfinished = folder.join("blobs/sha256/layer.unfinished");
     let file = Hashing::new(BufWriter::with_capacity(1 << 20, File::create(&unfinished)?));
-    let content = Noise::new(spec.seed, index).take(bytes);
-    let (mut file, diff_id) = match spec.compression {
+    let (mut file, diff_id) = match compression {
         Compression::None => {
-            let file = write_tar(file, content, bytes, index)?;
+            let file = write_tar(file, content)?;
             let diff_id = file.digest();
             (file, diff_id)
         }
         Compression::Gzip => {
-            let plain = write_tar(Hashing::new(Stored::new(file)?), content, bytes, index)?;
+            let plain = write_tar(Hashing::new(Stored::new(file)?), content)?;
             let diff_id = plain.digest();
             (plain.into_inner().finish()?, diff_id)
         }
@@ -108,22 +146,27 @@ fn write_layer(folder: &Path, bytes: u64, index: u64, spec: &Spec) -> Result<Lay
     Ok(layer)
 }
 
-fn write_tar<W: Write>(inner: W, content: impl Read, bytes: u64, index: u64) -> Result<W> {
+fn write_tar<W: Write, R: Read>(inner: W, content: Content<R>) -> Result<W> {
     let mut header = tar::Header::new_gnu();
-    header.set_size(bytes);
-    header.set_mode(0o644);
+    header.set_size(content.bytes);
+    header.set_mode(content.mode);
+    header.set_entry_type(tar::EntryType::Regular);
     header.set_entry_type(tar::EntryType::Regular);
     let mut tar = tar::Builder::new(inner);
-    tar.append_data(&mut header, format!("layer-{index}"), content)?;
+    tar.append_data(&mut header, content.path, content.read)?;
     Ok(tar.into_inner()?)
 }
 
-fn write_config(folder: &Path, layers: &[Layer]) -> Result<Descriptor> {
+fn write_config(folder: &Path, layers: &[Layer], waits: bool) -> Result<Descriptor> {
+    let runs = match waits {
+        true => json!({"Entrypoint": WAIT, "Cmd": [WAIT_SCRIPT]}),
+        false => json!({}),
+    };
     let diff_ids: Vec<_> = layers.iter().map(|layer| layer.diff_id.to_string()).collect();
     let config = json!({
         "architecture": "amd64",
         "os": "linux",
-        "config": {},
+        "config": runs,
         "rootfs": {"type": "layers", "diff_ids": diff_ids},
     });
     write_blob(folder, config.to_string().as_bytes(), MediaType::ImageConfig)

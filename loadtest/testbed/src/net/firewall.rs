@@ -3,7 +3,10 @@
 //! Needs [`Requirement::Iptables`](crate::Requirement). Rules belong to the host's namespace and go
 //! with it; the machine's own firewall has none of them.
 
-use std::{collections::BTreeMap, net::Ipv4Addr};
+use std::{
+    collections::BTreeMap,
+    net::{Ipv4Addr, SocketAddr},
+};
 
 use anyhow::Result;
 
@@ -27,6 +30,20 @@ impl Host {
         for side in ["--dport", "--sport"] {
             let rule = ["--protocol", "tcp", "--source", &peer, side, &port, "--jump", "DROP"];
             self.iptables(&[&["--append", "INPUT"][..], &rule].concat())?;
+        }
+        Ok(())
+    }
+
+    /// Sends what the host and hosts behind it send to the TCP service `from` to `to`, as kube-proxy does.
+    ///
+    /// # Errors
+    /// When iptables refuses.
+    pub fn translate(&self, from: (Ipv4Addr, u16), to: SocketAddr) -> Result<()> {
+        let (address, port, to) = (from.0.to_string(), from.1.to_string(), to.to_string());
+        for chain in ["PREROUTING", "OUTPUT"] {
+            let of = ["--protocol", "tcp", "--destination", &address, "--dport", &port];
+            let jump = ["--jump", "DNAT", "--to-destination", &to];
+            self.iptables(&[&["--table", "nat", "--append", chain][..], &of, &jump].concat())?;
         }
         Ok(())
     }

@@ -23,7 +23,7 @@ use super::{
 };
 
 /// The bridge's own address, the first of 10.99.0.0/16.
-const HUB: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 1);
+pub(super) const HUB: Ipv4Addr = Ipv4Addr::new(10, 99, 0, 1);
 
 /// More hosts than this are beyond what one machine runs; it keeps addresses within one octet.
 const MAX_HOSTS: u8 = 250;
@@ -92,6 +92,17 @@ impl Lab {
         inside::run(&self.hub.path(), make).await
     }
 
+    /// Has packets for a network that is behind a host sent there, whoever sends them: `network` as in
+    /// `10.98.2.0/24`.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn route(&self, network: &str, host: &Host) -> Result<()> {
+        forward(&self.hub)?;
+        self.hub.ip(&["route", "add", network, "via", &host.ip.to_string()])?;
+        Ok(())
+    }
+
     /// A command that will run in the hub.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         self.hub.command(program)
@@ -135,6 +146,14 @@ impl Host {
     /// sees no cgroups: a containerd in a host pulls images, but cannot run pods.
     pub fn command(&self, program: impl AsRef<OsStr>) -> Command {
         self.namespace.command(program)
+    }
+
+    /// Has it pass on packets that are not for itself.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn forward(&self) -> Result<()> {
+        forward(&self.namespace)
     }
 
     /// Calls `work` on a thread inside the host, for example to bind a listener.
@@ -211,6 +230,12 @@ impl Host {
         let port = counters.get(&self.port).context("the host's link has no counters")?;
         Ok(Traffic { rx: port.tx, tx: port.rx })
     }
+}
+
+/// `/proc/sys/net` is that of the network namespace of who looks.
+fn forward(namespace: &Namespace) -> Result<()> {
+    let write = || fs::write("/proc/sys/net/ipv4/ip_forward", "1");
+    inside::call(&namespace.path(), write)?.context("cannot have packets passed on")
 }
 
 /// `/proc/thread-self/net` shows the namespace of the thread that asks.

@@ -1,4 +1,4 @@
-//! etcd, kube-apiserver and kubectl, built from the Go module in `kubernetes/`.
+//! etcd and the programs of Kubernetes, built from the Go module in `kubernetes/`.
 
 use std::{
     path::{Path, PathBuf},
@@ -13,16 +13,26 @@ use crate::process::run;
 /// The release of Kubernetes that the tests run against; `kubernetes/go.mod` names it too.
 pub const KUBERNETES: &str = "1.34.4";
 
-const PROGRAMS: [&str; 3] = ["kube-apiserver", "kubectl", "etcd"];
+const PROGRAMS: [&str; 6] =
+    ["etcd", "kube-apiserver", "kube-controller-manager", "kube-scheduler", "kubectl", "kubelet"];
 
 /// Where the output goes below the folder (etcd's own name would be `server`), and of what. The
 /// trailing slash says that it is a folder.
 const BUILDS: [(&str, &[&str]); 2] = [
     ("etcd", &["go.etcd.io/etcd/server/v3"]),
-    ("", &["k8s.io/kubernetes/cmd/kube-apiserver", "k8s.io/kubernetes/cmd/kubectl"]),
+    (
+        "",
+        &[
+            "k8s.io/kubernetes/cmd/kube-apiserver",
+            "k8s.io/kubernetes/cmd/kube-controller-manager",
+            "k8s.io/kubernetes/cmd/kube-scheduler",
+            "k8s.io/kubernetes/cmd/kubectl",
+            "k8s.io/kubernetes/cmd/kubelet",
+        ],
+    ),
 ];
 
-/// The folder with `kube-apiserver`, `kubectl` and `etcd`, built or not.
+/// The folder with etcd and the programs of Kubernetes, built or not.
 pub fn kubernetes_folder() -> PathBuf {
     cache().join(format!("kubernetes-{KUBERNETES}"))
 }
@@ -32,7 +42,7 @@ pub fn kubernetes_is_built() -> bool {
     complete(&kubernetes_folder())
 }
 
-/// Builds them where that has not been done; about 6 minutes on two cores.
+/// Builds them where that has not been done; about 9 minutes on two cores.
 ///
 /// # Errors
 /// When Go is missing or the build fails.
