@@ -67,6 +67,11 @@ test: prepare ## Run all tests; those that lack root or a server say so and skip
 	cargo build --locked --package onepull-agent --package onepull-controller
 	cargo test --locked --workspace
 
+.PHONY: e2e
+e2e: prepare ## Install it as README says on three real kubelets, use it, break it, remove it (root, Go).
+	cargo build --locked --package onepull-agent --package onepull-controller
+	ONEPULL_TEST_REQUIRE_ALL=1 cargo test --locked --package onepull-deploy --test e2e -- --nocapture
+
 .PHONY: generate
 generate: protoc ## Write the CRDs from controller/api, and deploy/kustomize from the chart (Go, to build Helm).
 	cargo run --locked --quiet --package onepull-api --bin crdgen -- deploy/chart/crds

@@ -24,7 +24,7 @@ const READY_LIMIT: Duration = Duration::from_secs(30);
 /// Its last word before it only waits.
 const READY: &str = "the machine is ready";
 
-/// Process 1. `/var/lib/containerd` and `/var/lib/kubelet` are no overlays, since an overlay cannot be put on one.
+/// Process 1. `/var/lib/containerd` is a disk of its own, since an overlay cannot be put on an overlay.
 const INIT: &str = include_str!("machine/init.sh");
 
 /// A machine of its own in a host. Dropping it ends all that runs in it.
@@ -81,17 +81,13 @@ impl Machine {
         Path::new("/proc").join(format!("{}/root", self.pid)).join(below_root(path))
     }
 
-    /// All files below `/etc` or `/var` that it has written and not removed again, without those in
+    /// All files and folders below `/etc` and `/var` that it has written and not removed again, without those in
     /// `/var/lib/containerd` and `/var/lib/kubelet`.
     ///
     /// # Errors
     /// When they cannot be listed.
     pub fn written(&self) -> Result<Vec<PathBuf>> {
-        let parts = ["etc", "var"];
-        let found = run(Command::new("find")
-            .current_dir(&self.folder)
-            .args(parts)
-            .args(["!", "-type", "d"]))?;
+        let found = run(Command::new("find").current_dir(&self.folder).args(["etc", "var"]))?;
         Ok(found.lines().map(|line| Path::new("/").join(line)).collect())
     }
 

@@ -5,10 +5,12 @@ for part in etc var; do
   mkdir -p "$folder/$part" "$folder/.$part"
   mount -t overlay "$part" -o "lowerdir=/$part,upperdir=$folder/$part,workdir=$folder/.$part" "/$part"
 done
-for part in containerd kubelet; do
-  mkdir -p "$folder/$part" "/var/lib/$part"
-  mount --bind "$folder/$part" "/var/lib/$part"
-done
+mkdir -p "$folder/kubelet" /var/lib/containerd /var/lib/kubelet
+mount --bind "$folder/kubelet" /var/lib/kubelet
+# As much room as a node has, whatever else is on this machine's disk.
+truncate --size=16G "$folder/disk"
+mkfs.ext4 -q -F "$folder/disk"
+mount -o loop "$folder/disk" /var/lib/containerd
 mount -t tmpfs run /run
 mkdir -p /run/lock /run/netns
 hostname "$2"
