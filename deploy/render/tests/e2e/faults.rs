@@ -31,32 +31,47 @@ async fn pods_pull_as_before_beside_agents_that_cannot_work() {
     let mut report = Report::new("faults");
     // Small, or its own pulls would be in the way of those that are measured.
     cluster.push_of(4096, "team/wrong", "v1", 10).await;
-    let alone = pull(&cluster, "alone", 11).await;
+    let alone = pull(&cluster, "alone").await;
     report.pod("without onepull", &alone);
+    let as_before = |what: &str, start: &Start| {
+        let (was, is) = (alone.took.as_secs_f64(), start.took.as_secs_f64());
+        assert!(is <= was * SLOWER, "{what}: {is} s instead of {was} s");
+    };
 
     let [build, install, ..] = &commands("Quick start")[..] else { panic!() };
     cluster.workstation.types(build).await;
     cluster.workstation.types(install).await;
-    let beside = pull(&cluster, "beside", 12).await;
-    report.pod("beside onepull, which has nothing of it", &beside);
-    for ((what, values), index) in FAULTS.into_iter().zip(20..) {
+    let beside = pull(&cluster, "beside").await;
+    report.pod("beside onepull, where no node has it", &beside);
+    as_before("beside onepull", &beside);
+    for ((what, values), index) in FAULTS.into_iter().zip(0..) {
         break_agents(&cluster, values).await;
-        let start = pull(&cluster, &format!("fault-{index}"), index).await;
+        let start = pull(&cluster, &format!("fault-{index}")).await;
         report.pod(&format!("beside an agent: {what}"), &start);
-        assert!(!failed(&start), "{what}: {}", start.messages);
-        let (was, is) = (alone.took.as_secs_f64(), start.took.as_secs_f64());
-        assert!(is <= was * SLOWER, "{what}: {is} s instead of {was} s");
+        as_before(what, &start);
         mend_agents(&cluster).await;
     }
     report.done();
 }
 
-/// A pod of an image that no node has.
-async fn pull(cluster: &Cluster, pod: &str, seed: u64) -> Start {
-    cluster.push(&format!("team/{pod}"), "v1", seed).await;
-    let start = cluster.pod(pod, &format!("registry.example/team/{pod}:v1"), "node-1").await;
-    assert!(start.pulled(), "{}", start.messages);
-    start
+/// The faster of two pods of images that no node has: what else happens on the machine slows one, not both.
+async fn pull(cluster: &Cluster, name: &str) -> Start {
+    let mut faster: Option<Start> = None;
+    for turn in ["first", "second"] {
+        let pod = format!("{name}-{turn}");
+        cluster.push(&format!("team/{pod}"), "v1", seed(&pod)).await;
+        let start = cluster.pod(&pod, &format!("registry.example/team/{pod}:v1"), "node-1").await;
+        assert!(start.pulled() && !failed(&start), "{}", start.messages);
+        if faster.as_ref().is_none_or(|other| start.took < other.took) {
+            faster = Some(start);
+        }
+    }
+    faster.unwrap()
+}
+
+/// Of the image of a pod.
+fn seed(pod: &str) -> u64 {
+    pod.bytes().fold(100, |seed, byte| seed * 31 % 1_000_003 + u64::from(byte))
 }
 
 pub(crate) fn failed(start: &Start) -> bool {
