@@ -59,6 +59,10 @@ enum Command {
         /// again what ends.
         #[arg(long, env = "ONEPULL_STAY")]
         stay: bool,
+        /// Where the folder that has --data-dir in it is seen, if --data-dir is a mount of its own, which cannot be
+        /// removed by itself: for a pod.
+        #[arg(long, env = "ONEPULL_DATA_DIR_PARENT", value_name = "DIR")]
+        data_dir_parent: Option<PathBuf>,
     },
 }
 
@@ -255,8 +259,8 @@ impl Cli {
                 Ok(check::run(&Config::build(flags)?, output).await)
             }
             Command::Status { flags, output } => status::run(&Config::build(flags)?, output).await,
-            Command::Uninstall { flags, stay } => {
-                uninstall::run(&Config::build(flags)?, stay).await
+            Command::Uninstall { flags, stay, data_dir_parent } => {
+                uninstall::run(&Config::build(flags)?, stay, data_dir_parent.as_deref()).await
             }
         }
     }

@@ -38,7 +38,9 @@ enum Failure {
 }
 
 /// Removes them. Nothing of onepull may be running on the node, or it puts them back.
-pub async fn uninstall(config: &Config) -> Removal {
+///
+/// `parent` is where the folder that has the data folder in it is seen, if the data folder is a mount.
+pub async fn uninstall(config: &Config, parent: Option<&Path>) -> Removal {
     let hosts = config.hosts();
     let hosts = match spawn_blocking(move || hosts::uninstall(&hosts)).await {
         Ok(report) => report.map_err(Failure::from),
@@ -50,16 +52,17 @@ pub async fn uninstall(config: &Config) -> Removal {
     };
     let (folder, files) = (config.data_dir.clone(), config.node.identity.clone());
     let files = files.into_iter().chain([kube::remembered_in(&folder)]).collect();
-    let data = match spawn_blocking(move || remove(&folder, files)).await {
+    let seen = parent.zip(folder.file_name()).map(|(parent, name)| parent.join(name));
+    let data = match spawn_blocking(move || remove(&folder, files, seen)).await {
         Ok(removed) => removed,
         Err(error) => Err(error.into()),
     };
     Removal { hosts, leases, data }
 }
 
-/// With what killed runs left beside them. The folder goes too, unless somebody else keeps something there, or it
-/// is a mount.
-fn remove(folder: &Path, files: Vec<PathBuf>) -> Result<(), Failure> {
+/// With what killed runs left beside them. The folder goes too, unless somebody else keeps something there; if it is a
+/// mount, by the path `seen`.
+fn remove(folder: &Path, files: Vec<PathBuf>, seen: Option<PathBuf>) -> Result<(), Failure> {
     let unfinished: Vec<_> = files.iter().map(|file| file.with_extension("unfinished")).collect();
     for path in files.into_iter().chain(unfinished) {
         match fs::remove_file(&path) {
@@ -69,7 +72,7 @@ fn remove(folder: &Path, files: Vec<PathBuf>) -> Result<(), Failure> {
             _ => {}
         }
     }
-    let _ = fs::remove_dir(folder);
+    let _ = fs::remove_dir(seen.as_deref().unwrap_or(folder));
     Ok(())
 }
 
@@ -115,12 +118,22 @@ mod tests {
         for name in ["identity", "identity.unfinished", "theirs"] {
             fs::write(own(name), "").unwrap();
         }
-        remove(&data, vec![own("identity"), own("never-made")]).unwrap();
+        remove(&data, vec![own("identity"), own("never-made")], None).unwrap();
         assert!(!own("identity").exists() && own("theirs").exists());
         fs::remove_file(own("theirs")).unwrap();
-        remove(&data, vec![own("identity")]).unwrap();
+        remove(&data, vec![own("identity")], None).unwrap();
         assert!(!data.exists());
-        let refused = remove(&data, vec![folder.path().to_owned()]).unwrap_err().to_string();
+        let refused = remove(&data, vec![folder.path().to_owned()], None).unwrap_err().to_string();
         assert!(refused.starts_with("cannot remove "), "{refused}");
+    }
+
+    #[test]
+    fn a_data_folder_that_is_a_mount_goes_by_the_folder_that_it_is_in() {
+        let folder = tempfile::tempdir().unwrap();
+        let [mount, data] = ["mount", "data"].map(|name| folder.path().join(name));
+        fs::create_dir(&mount).unwrap();
+        fs::create_dir(&data).unwrap();
+        remove(&mount, Vec::new(), Some(data.clone())).unwrap();
+        assert!(mount.exists() && !data.exists());
     }
 }

@@ -15,11 +15,11 @@ use kube::{
     Api, Client,
     api::{ListParams, Patch, PatchParams},
 };
-use serde_json::json;
 use thiserror::Error;
 use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
+mod change;
 mod progress;
 
 use progress::{Progress, is_away, unfinished};
@@ -128,12 +128,8 @@ pub async fn uninstall(client: Client, config: &Config) -> Result<Outcome, Unins
 
 /// Whether there is a DaemonSet, which then runs something else.
 async fn tell(daemon_sets: &Api<DaemonSet>) -> kube::Result<bool> {
-    let update = json!({"type": "RollingUpdate", "rollingUpdate": {"maxUnavailable": "100%"}});
-    let containers = json!([{"name": CONTAINER, "args": ARGUMENTS}]);
-    let change = Patch::Strategic(json!({"spec": {
-        "updateStrategy": update,
-        "template": {"spec": {"containers": containers}},
-    }}));
+    let Some(daemon_set) = daemon_sets.get_opt(DAEMON_SET).await? else { return Ok(false) };
+    let change = Patch::Strategic(change::of(&daemon_set));
     match daemon_sets.patch(DAEMON_SET, &PatchParams::default(), &change).await {
         Err(kube::Error::Api(status)) if status.code == 404 => Ok(false),
         told => told.map(|_| true),

@@ -1,6 +1,6 @@
 //! `onepull-agent uninstall`.
 
-use std::process::ExitCode;
+use std::{path::Path, process::ExitCode};
 
 use anyhow::Context;
 use onepull_admin::{Admin, bind, serve};
@@ -11,8 +11,12 @@ use tokio_util::sync::CancellationToken;
 use crate::{config::Config, uninstall::uninstall};
 
 /// Fails when something is left: nobody should think that it is not.
-pub(super) async fn run(config: &Config, stay: bool) -> anyhow::Result<ExitCode> {
-    let removal = uninstall(config).await;
+pub(super) async fn run(
+    config: &Config,
+    stay: bool,
+    data_dir_parent: Option<&Path>,
+) -> anyhow::Result<ExitCode> {
+    let removal = uninstall(config, data_dir_parent).await;
     print!("{removal}");
     if !removal.is_complete() {
         return Ok(ExitCode::FAILURE);

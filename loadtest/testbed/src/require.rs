@@ -45,7 +45,7 @@ pub enum Requirement {
 
 impl Requirement {
     /// All of them, in the order in which they are reported.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::Root,
         Self::Iproute,
         Self::Iptables,
