@@ -189,7 +189,7 @@ pub(crate) struct Flags {
     pub(crate) plain_http: Vec<String>,
 
     /// Certificates, in PEM, of authorities that registries' certificates may be signed by, beside those
-    /// of the system; for the same questions.
+    /// of the system; for the same questions. Read when the agent starts to serve.
     #[arg(long, env = "ONEPULL_REGISTRY_CA", value_name = "FILE")]
     pub(crate) registry_ca: Option<PathBuf>,
 
@@ -309,6 +309,21 @@ mod tests {
         assert_eq!(Config::build(flags).unwrap().node.upload, Some(62_500_000));
         let error = serve("0Mbit").unwrap_err().to_string();
         assert!(error.contains("a rate must be more than zero"), "{error}");
+    }
+
+    #[test]
+    fn a_file_that_only_serve_needs_stops_no_other_command() {
+        for name in ["check", "status", "uninstall"] {
+            let args = ["onepull-agent", name, "--registry-ca", "/none/ca.crt"];
+            let flags = match Cli::try_parse_from(args).unwrap().command {
+                Command::Check { flags, .. }
+                | Command::Status { flags, .. }
+                | Command::Uninstall { flags, .. }
+                | Command::Serve(flags) => flags,
+            };
+            let config = Config::build(flags).unwrap();
+            assert_eq!(config.logins.registries.ca.as_deref(), Some("/none/ca.crt".as_ref()));
+        }
     }
 
     #[test]

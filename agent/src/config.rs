@@ -1,16 +1,15 @@
 //! What the agent does, once the command line is understood and found to make sense.
 
-use std::{fs, net::SocketAddr, path::PathBuf};
+use std::{net::SocketAddr, path::PathBuf};
 
 use onepull_mirror::Deadlines;
-use onepull_resolve::Options;
 use thiserror::Error;
 
 use crate::{
     check::CheckConfig,
     cli::Flags,
     hosts::{HostsConfig, Registry},
-    logins::{self, PluginFiles},
+    logins::{self, PluginFiles, Registries},
     node::NodeConfig,
     units::LinkRate,
 };
@@ -71,14 +70,6 @@ pub enum ConfigError {
         .0.display()
     )]
     TwoSayWhatToHold(PathBuf),
-    /// The authorities of registries cannot be read.
-    #[error("cannot read --registry-ca {}: {said}", .path.display())]
-    RegistryCa {
-        /// The file.
-        path: PathBuf,
-        /// What the file system said.
-        said: String,
-    },
     /// Peers would be authenticated, and would not.
     #[error(
         "--cluster-key-file {} and --insecure-peers contradict each other: with the key this node \
@@ -150,7 +141,7 @@ impl Config {
                 namespace: flags.namespace,
                 controller_token: flags.controller_token,
                 plugins: plugins(flags.plugin_config, flags.plugin_programs),
-                registries: registries(flags.plain_http, flags.registry_ca)?,
+                registries: Registries { plain_http: flags.plain_http, ca: flags.registry_ca },
             },
             admin_listen: flags.admin_listen,
             data_dir: flags.data_dir,
@@ -193,15 +184,6 @@ fn desired_from(kube: bool, file: Option<PathBuf>) -> Result<Option<DesiredFrom>
 /// clap lets nobody give one without the other.
 fn plugins(config: Option<PathBuf>, programs: Option<PathBuf>) -> Option<PluginFiles> {
     Some(PluginFiles { config: config?, programs: programs? })
-}
-
-fn registries(plain_http: Vec<String>, ca: Option<PathBuf>) -> Result<Options, ConfigError> {
-    let read = |path: PathBuf| {
-        let read = fs::read(&path);
-        read.map_err(|error| ConfigError::RegistryCa { path, said: error.to_string() })
-    };
-    let ca_pem = ca.map(read).transpose()?.unwrap_or_default();
-    Ok(Options { plain_http: plain_http.into_iter().collect(), ca_pem, ..Options::default() })
 }
 
 fn host_name() -> String {

@@ -4,7 +4,7 @@
 //! As the kubelet does, secrets come before plugins. Nothing is kept: the next pull asks again.
 
 use async_trait::async_trait;
-use onepull_resolve::{Credentials, ImageRef, Login, Options};
+use onepull_resolve::{Credentials, ImageRef, Login};
 
 use crate::{desired::ImageName, kube::Link};
 
@@ -98,7 +98,16 @@ pub struct Config {
     /// The kubelet's plugins, if this node has any.
     pub plugins: Option<PluginFiles>,
     /// How the agent itself asks registries, where the controller is not let in.
-    pub registries: Options,
+    pub registries: Registries,
+}
+
+/// How registries are asked.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Registries {
+    /// By plain HTTP: these, HOST[:PORT].
+    pub plain_http: Vec<String>,
+    /// A file of authorities, beside those of the system. It is read when the agent serves.
+    pub ca: Option<std::path::PathBuf>,
 }
 
 /// Where the kubelet's credential plugins are.

@@ -1,18 +1,37 @@
 //! Asks registries what images stand for, with the logins of this node's plugins: for a controller that has
 //! no login for them.
 
+use std::path::PathBuf;
+
 use onepull_api::{ImageAnswer, ImageQuestion, MAX_LOGINS, NodeReason, PlatformImage};
 use onepull_resolve::{
     BadOptions, Credentials, ImageRef, Options, Platform, Problem, Resolved, Resolver,
 };
+use thiserror::Error;
 use tracing::warn;
 
-use super::{PluginFiles, Plugins};
+use super::{PluginFiles, Plugins, Registries};
 
 /// Knows the plugins, and how to ask.
 pub(crate) struct Lookup {
     plugins: Plugins,
     resolver: Resolver,
+}
+
+/// Why no registry can be asked.
+#[derive(Debug, Error)]
+pub(crate) enum LookupError {
+    /// Their authorities cannot be read.
+    #[error("cannot read --registry-ca {}: {said}", .path.display())]
+    Ca {
+        /// The file.
+        path: PathBuf,
+        /// What the file system said.
+        said: String,
+    },
+    /// What is in it makes no sense, or what else was given.
+    #[error(transparent)]
+    Options(#[from] BadOptions),
 }
 
 /// Why there is no answer: for machines, and in a sentence.
@@ -21,11 +40,14 @@ type Failure = (NodeReason, String);
 // === impl Lookup ===
 
 impl Lookup {
-    /// Asks registries as `options` say.
+    /// Asks the registries as it is told.
     ///
     /// # Errors
-    /// When these make no sense.
-    pub(crate) fn new(plugins: PluginFiles, options: Options) -> Result<Self, BadOptions> {
+    /// When that makes no sense, or their authorities cannot be read.
+    pub(crate) fn new(plugins: PluginFiles, registries: Registries) -> Result<Self, LookupError> {
+        let ca_pem = registries.ca.map(read).transpose()?.unwrap_or_default();
+        let plain_http = registries.plain_http.into_iter().collect();
+        let options = Options { plain_http, ca_pem, ..Options::default() };
         Ok(Self { plugins: Plugins::new(plugins), resolver: Resolver::new(options)? })
     }
 
@@ -71,6 +93,11 @@ impl Lookup {
     }
 }
 
+fn read(path: PathBuf) -> Result<Vec<u8>, LookupError> {
+    let read = std::fs::read(&path);
+    read.map_err(|error| LookupError::Ca { path, said: error.to_string() })
+}
+
 fn images(resolved: &Resolved) -> Vec<PlatformImage> {
     let image = |image: &onepull_resolve::PlatformImage| PlatformImage {
         platform: image.platform.to_string(),
@@ -93,5 +120,25 @@ fn reason(problem: &Problem) -> NodeReason {
         Problem::Unusable(_) | Problem::NotAnImage(_) | Problem::TooLarge { .. } => {
             NodeReason::Unknown
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn authorities_that_are_missing_or_none_are_the_reason() {
+        let folder = tempfile::tempdir().unwrap();
+        let ca = folder.path().join("ca.crt");
+        let refused = || {
+            let plugins = PluginFiles { config: "config".into(), programs: "bin".into() };
+            let registries = Registries { ca: Some(ca.clone()), ..Registries::default() };
+            Lookup::new(plugins, registries).err().unwrap().to_string()
+        };
+        let missing = refused();
+        assert!(missing.starts_with(&format!("cannot read --registry-ca {}", ca.display())));
+        std::fs::write(&ca, "no certificate").unwrap();
+        assert_ne!(refused(), missing);
     }
 }
