@@ -33,6 +33,7 @@ mod books;
 mod contents;
 mod course;
 mod image;
+mod keeping;
 mod ledger;
 mod login;
 mod metrics;
@@ -160,6 +161,10 @@ impl Warmer {
             }
             held => held.map(|_| ()),
         };
+        let was_held = books.images.get(image).is_some_and(|entry| entry.state == State::Held);
+        if outcome.is_ok() && !was_held {
+            self.keep(image).await;
+        }
         outcome.map_or_else(State::from, |()| State::Held)
     }
 
@@ -214,7 +219,7 @@ impl Warmer {
     }
 
     fn knows_plan(&self, image: &DesiredImage) -> bool {
-        self.0.board.knows_plan(image)
+        self.0.board.plan(image).is_some()
     }
 
     fn written(&self, image: &DesiredImage) -> Arc<AtomicU64> {

@@ -79,8 +79,9 @@ impl Board {
         }
     }
 
-    pub(crate) fn knows_plan(&self, image: &DesiredImage) -> bool {
-        self.lock().notes.get(&image.digest).is_some_and(|note| note.plan.is_some())
+    /// What an image consists of, once that is known.
+    pub(crate) fn plan(&self, image: &DesiredImage) -> Option<Arc<Plan>> {
+        self.lock().notes.get(&image.digest).and_then(|note| note.plan.clone())
     }
 
     /// The counter of bytes that were written for an image.

@@ -26,7 +26,7 @@ use super::{
 use crate::desired::{DesiredImage, Source};
 
 /// Between two questions for a manifest that nobody has yet, or that the runtime has not pulled yet.
-const PAUSE: Duration = Duration::from_millis(500);
+pub(super) const PAUSE: Duration = Duration::from_millis(500);
 
 /// Where a manifest may come from.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -61,7 +61,7 @@ impl Warmer {
         match image.source {
             Source::Upstream => tokio::select! {
                 pulled = self.pull_from_registry(image) => pulled?,
-                never = self.learn_when_there(image) => match never {},
+                never = self.attend(image) => match never {},
             },
             Source::Peers => {
                 self.write_image(image).await?;
@@ -107,12 +107,13 @@ impl Warmer {
         }
     }
 
-    async fn learn_when_there(&self, image: &DesiredImage) -> Infallible {
+    /// What there is to do beside a pull by the runtime: to learn of what it consists, and to keep that.
+    async fn attend(&self, image: &DesiredImage) -> Infallible {
         while !self.knows_plan(image) {
             sleep(PAUSE).await;
             self.learn(image).await;
         }
-        std::future::pending().await
+        self.keep_what_comes(image).await
     }
 
     /// Writes all of an image into the runtime's store. While the runtime pulls it by itself, it is

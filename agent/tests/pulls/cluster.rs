@@ -114,11 +114,23 @@ impl Cluster {
 
     /// A node on which no agent ever ran.
     pub(crate) async fn bare_node(&self, name: &str, version: Version, shape: Shape) -> Node {
+        self.node_that_drops(false, name, version, shape).await
+    }
+
+    /// The same whose containerd drops layers once they are unpacked, or does not.
+    pub(crate) async fn node_that_drops(
+        &self,
+        discard_unpacked_layers: bool,
+        name: &str,
+        version: Version,
+        shape: Shape,
+    ) -> Node {
         let host = self.lab.node(name, shape).unwrap();
         let folder = tempfile::tempdir().unwrap();
         let options = containerd::Options {
             host: Some(&host),
             hosts_dir: Some(folder.path().join("certs.d")),
+            discard_unpacked_layers,
             ..Default::default()
         };
         let containerd = Containerd::start(version, options).await.unwrap();
@@ -127,10 +139,15 @@ impl Cluster {
 
     /// Another image in the registry, of two small layers; its tag.
     pub(crate) async fn small_image(&self) -> String {
+        self.small_layout().await.0
+    }
+
+    /// The same, and what it consists of.
+    pub(crate) async fn small_layout(&self) -> (String, Layout) {
         let spec = Spec { layers: vec![50_000; 2], ..Spec::even(1 << 20, 1, 8) };
         let small = Layout::generate(&self.folder.path().join("small"), &spec).unwrap();
         self.registry.push(&small, "team/small", "v1").await.unwrap();
-        format!("{}/team/small:v1", self.registry.name())
+        (format!("{}/team/small:v1", self.registry.name()), small)
     }
 
     pub(crate) fn by_tag(&self) -> String {

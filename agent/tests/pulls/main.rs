@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "test code: a panic is the report")]
 
 mod cluster;
+mod dropping;
 mod faults;
 mod sharing;
 mod strangers;

@@ -13,7 +13,7 @@ impl Node {
         sets.map(|(_, set)| set.trim_start_matches('0').to_owned()).collect()
     }
 
-    async fn leases_of_onepull(&self) -> Vec<String> {
+    pub(crate) async fn leases_of_onepull(&self) -> Vec<String> {
         let leases = self.containerd.content().await.unwrap().leases().await.unwrap();
         leases.into_iter().filter(|lease| lease.starts_with("onepull")).collect()
     }

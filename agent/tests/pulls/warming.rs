@@ -42,7 +42,7 @@ impl Cluster {
     }
 
     /// The registry sent every blob once.
-    fn assert_sent_once(&self) {
+    pub(crate) fn assert_sent_once(&self) {
         let asked = self.registry.requests().unwrap();
         for blob in self.image.blobs() {
             let digest = blob.digest.to_string();
