@@ -20,13 +20,16 @@ mod hosts_files;
 mod kept_layers;
 mod peers;
 mod ports;
+mod process;
 mod proof;
 mod settings;
+mod setup;
 mod version;
 mod witness;
 
 pub use finding::{Finding, Verdict, exit_status, json, table};
 
+use process::Process;
 use settings::Settings;
 
 /// What the agent on this node runs with, or will.
@@ -34,6 +37,8 @@ use settings::Settings;
 pub struct CheckConfig {
     /// containerd's socket.
     pub containerd_socket: PathBuf,
+    /// The node's name.
+    pub node_name: String,
     /// How it points containerd at its mirror.
     pub hosts: HostsConfig,
     /// The file of the cluster key.
@@ -71,10 +76,13 @@ pub async fn run(config: &CheckConfig) -> Vec<Finding> {
 async fn of_runtime(config: &CheckConfig, channel: &Channel) -> Vec<Finding> {
     let socket = config.containerd_socket.display();
     let mut findings = vec![Finding::ok("containerd", format!("answers on {socket}"))];
-    let (finding, version) = version::check(channel).await;
+    let (finding, release) = version::check(channel).await;
     findings.push(finding);
-    match Settings::ask(channel, &config.containerd_socket, version).await {
-        Ok(settings) => {
+    match settings::told(channel).await {
+        Ok(told) => {
+            let process = Process::behind(&config.containerd_socket).await;
+            let settings = Settings::of(&told, &process, release.version);
+            findings.push(setup::check(config, &told, &process, &release, &settings));
             findings.extend(config_path::check(
                 &settings,
                 &config.hosts.hosts_dir,

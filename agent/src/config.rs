@@ -161,6 +161,7 @@ impl Config {
     /// What the preflight looks at.
     pub fn check(&self) -> CheckConfig {
         CheckConfig {
+            node_name: self.node.name.clone(),
             hosts: self.hosts(),
             containerd_socket: self.containerd_socket.clone(),
             cluster_key_file: self.cluster_key_file.clone(),

@@ -1,27 +1,27 @@
 //! The configuration file of the containerd behind a socket, found through its process.
 //!
-//! The kernel tells who listens on the socket; that process's command line names the file, and its
-//! own view of the file system has it. From a container this works only with the host's process
-//! ids; where it does not, the reason is the answer.
+//! That process's command line names the file, and its own view of the file system has it. Only
+//! release 2 is read so, which merges what its files say; 1.x tells its settings through CRI.
 
 use std::{
     fs,
-    path::{Component, Path, PathBuf},
-    time::Duration,
+    path::{Path, PathBuf},
 };
 
-use tokio::{net::UnixStream, time::timeout};
 use toml_edit::{Document, Item, TableLike};
 
-use super::settings::Known;
+use super::{
+    process::{Process, View},
+    settings::Known,
+};
 
 const DEFAULT_FILE: &str = "/etc/containerd/config.toml";
 
 /// Files that import each other are not followed forever.
 const MOST_FILES: usize = 64;
 
-/// The socket has answered a moment before.
-const DEADLINE: Duration = Duration::from_secs(2);
+/// Where it is not set; another number has containerd pull by itself.
+const DOWNLOADS: i64 = 3;
 
 /// What the files say about images.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -29,35 +29,23 @@ pub(super) struct Found {
     pub(super) config_path: Option<String>,
     /// Mirrors of the old form, which exclude `config_path`.
     pub(super) has_mirrors: bool,
-    pub(super) discards_layers: bool,
+    pub(super) discards_layers: Option<bool>,
+    /// Something else than that keeps pulls from the transfer service.
+    pub(super) pulls_itself: bool,
 }
 
-/// One process's view of the file system.
-struct View {
-    root: PathBuf,
-}
-
-/// What the containerd that listens on `socket` was started with.
+/// What the containerd that is `process` was started with.
 ///
 /// # Errors
 /// Why its configuration cannot be seen, as half a sentence.
-pub(super) async fn read(socket: &Path) -> Known<Found> {
-    let connected = timeout(DEADLINE, UnixStream::connect(socket)).await;
-    let stream = connected.map_err(|e| e.to_string())?.map_err(|e| e.to_string())?;
-    let pid = stream.peer_cred().map_err(|e| e.to_string())?.pid().filter(|&pid| pid > 0);
-    let pid = pid.ok_or("containerd's process is not visible from here")?;
-    let process = PathBuf::from(format!("/proc/{pid}"));
-    let command = fs::read(process.join("cmdline"))
-        .map_err(|e| format!("containerd's command line cannot be read: {e}"))?;
-    let folder = fs::read_link(process.join("cwd")).unwrap_or_else(|_| "/".into());
-    let view = View { root: process.join("root") };
-    let named = named_file(&String::from_utf8_lossy(&command));
-    let file = folder.join(named.as_deref().unwrap_or(DEFAULT_FILE));
-    if named.is_none() && !view.at(&file).exists() {
-        return Ok(Found::default());
-    }
+pub(super) fn read(process: &Process) -> Known<Found> {
+    let named = named_file(&process.command_line()?);
+    let file = process.works_in().join(named.as_deref().unwrap_or(DEFAULT_FILE));
+    let view = process.view();
     let mut found = Found::default();
-    view.follow(&file, &mut Vec::new(), &mut found)?;
+    if named.is_some() || view.at(&file).exists() {
+        view.follow(&file, &mut Vec::new(), &mut found)?;
+    }
     Ok(found)
 }
 
@@ -79,11 +67,6 @@ fn named_file(command: &str) -> Option<String> {
 // === impl View ===
 
 impl View {
-    fn at(&self, path: &Path) -> PathBuf {
-        let inside = path.components().filter(|part| matches!(part, Component::Normal(_)));
-        self.root.join(inside.collect::<PathBuf>())
-    }
-
     /// Reads a file and, after it, those that it imports: what comes later wins.
     fn follow(&self, file: &Path, seen: &mut Vec<PathBuf>, found: &mut Found) -> Known<()> {
         if seen.iter().any(|path| path == file) || seen.len() == MOST_FILES {
@@ -94,8 +77,8 @@ impl View {
             .map_err(|e| format!("{} cannot be read: {e}", file.display()))?;
         let document = Document::parse(text)
             .map_err(|e| format!("{} is not valid TOML: {e}", file.display()))?;
-        if let Some(settings) = of_document(document.as_table()) {
-            *found = settings;
+        if let Some(later) = of_document(document.as_table()) {
+            found.merge(later);
         }
         let imports = document.get("imports").and_then(Item::as_array).into_iter().flatten();
         for import in imports.filter_map(|import| import.as_str()) {
@@ -124,27 +107,46 @@ impl View {
     }
 }
 
-/// What one file says; a plugin's table in a later file replaces the earlier as a whole.
+// === impl Found ===
+
+impl Found {
+    fn merge(&mut self, later: Self) {
+        self.config_path = later.config_path.or(self.config_path.take());
+        self.discards_layers = later.discards_layers.or(self.discards_layers);
+        self.has_mirrors |= later.has_mirrors;
+        self.pulls_itself |= later.pulls_itself;
+    }
+}
+
+/// What one file says.
 fn of_document(document: &dyn TableLike) -> Option<Found> {
     let version = document.get("version").and_then(Item::as_integer).unwrap_or(1);
     let plugins = document.get("plugins")?.as_table_like()?;
     let (plugin, layers) = match version {
         3.. => {
             let images = plugins.get("io.containerd.cri.v1.images")?;
-            (images, images.get("discard_unpacked_layers"))
+            (images, Some(images))
         }
         _ => {
             let cri = plugins.get("io.containerd.grpc.v1.cri").or_else(|| plugins.get("cri"))?;
-            (cri, cri.get("containerd").and_then(|c| c.get("discard_unpacked_layers")))
+            (cri, cri.get("containerd"))
         }
     };
-    let registry = plugin.get("registry");
-    let of_registry = |key: &str| registry.and_then(|registry| registry.get(key));
-    let mirrors = of_registry("mirrors").and_then(Item::as_table_like);
+    let of_registry = |key: &str| plugin.get("registry").and_then(|registry| registry.get(key));
+    let of_layers = |key: &str| layers.and_then(|layers| layers.get(key)).and_then(Item::as_bool);
+    let has = |key: &str| {
+        of_registry(key).and_then(Item::as_table_like).is_some_and(|table| !table.is_empty())
+    };
+    let is_on = |key: &str| plugin.get(key).and_then(Item::as_bool) == Some(true);
+    let downloads = plugin.get("max_concurrent_downloads").and_then(Item::as_integer);
     Some(Found {
         config_path: of_registry("config_path").and_then(Item::as_str).map(str::to_owned),
-        has_mirrors: mirrors.is_some_and(|mirrors| !mirrors.is_empty()),
-        discards_layers: layers.and_then(Item::as_bool).unwrap_or(false),
+        has_mirrors: has("mirrors"),
+        discards_layers: of_layers("discard_unpacked_layers"),
+        pulls_itself: ["mirrors", "configs", "auths"].into_iter().any(has)
+            || ["use_local_image_pull", "image_pull_with_sync_fs"].into_iter().any(is_on)
+            || of_layers("disable_snapshot_annotations") == Some(false)
+            || downloads.is_some_and(|downloads| downloads != DOWNLOADS),
     })
 }
 
@@ -167,8 +169,11 @@ mod tests {
 
     #[test]
     fn both_forms_of_the_file_are_understood() {
-        let expected =
-            Found { config_path: Some("/x".into()), has_mirrors: false, discards_layers: true };
+        let expected = Found {
+            config_path: Some("/x".into()),
+            discards_layers: Some(true),
+            ..Found::default()
+        };
         let new = "version = 3\n[plugins.'io.containerd.cri.v1.images']\n\
                    discard_unpacked_layers = true\nregistry.config_path = '/x'\n";
         assert_eq!(found(&[("etc/containerd/config.toml", new)]), Ok(expected.clone()));
@@ -178,14 +183,39 @@ mod tests {
     }
 
     #[test]
-    fn imported_files_win_and_may_import_in_a_circle() {
+    fn what_keeps_pulls_from_the_transfer_service_is_understood() {
+        let of = |line: &str| {
+            let text = format!("version = 3\n[plugins.'io.containerd.cri.v1.images']\n{line}\n");
+            found(&[("etc/containerd/config.toml", &text)]).unwrap()
+        };
+        for line in [
+            "use_local_image_pull = true",
+            "image_pull_with_sync_fs = true",
+            "disable_snapshot_annotations = false",
+            "max_concurrent_downloads = 5",
+            "registry.configs.'r.example'.auth.username = 'x'",
+        ] {
+            assert_eq!(of(line), Found { pulls_itself: true, ..Found::default() }, "{line}");
+        }
+        let mirrors = of("registry.mirrors.'r.example'.endpoint = ['https://m.example']");
+        assert!(mirrors.has_mirrors && mirrors.pulls_itself, "{mirrors:?}");
+        for line in ["use_local_image_pull = false", "max_concurrent_downloads = 3"] {
+            assert_eq!(of(line), Found::default(), "{line}");
+        }
+    }
+
+    #[test]
+    fn imported_files_add_to_the_first_and_win_and_may_import_in_a_circle() {
         let first = "version = 3\nimports = ['conf.d/*.toml', 'config.toml']\n\
-                     [plugins.'io.containerd.cri.v1.images'.registry]\nconfig_path = '/a'\n";
+                     [plugins.'io.containerd.cri.v1.images']\ndiscard_unpacked_layers = true\n\
+                     registry.config_path = '/a'\n";
         let second = "version = 3\nimports = ['/etc/containerd/config.toml']\n\
                       [plugins.'io.containerd.cri.v1.images'.registry]\nconfig_path = '/b'\n";
         let files =
             [("etc/containerd/config.toml", first), ("etc/containerd/conf.d/1.toml", second)];
-        assert_eq!(found(&files).unwrap().config_path.as_deref(), Some("/b"));
+        let found = found(&files).unwrap();
+        assert_eq!(found.config_path.as_deref(), Some("/b"));
+        assert_eq!(found.discards_layers, Some(true), "the second file does not speak of it");
     }
 
     #[test]

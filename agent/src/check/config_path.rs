@@ -2,7 +2,10 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Finding, settings::Settings};
+use super::{
+    Finding,
+    settings::{Pulls, Settings},
+};
 
 const NAME: &str = "config_path";
 
@@ -18,29 +21,40 @@ pub(super) fn check(settings: &Settings, hosts_dir: &Path, for_all: bool) -> Vec
             )];
         }
     };
-    let roots: Vec<_> =
-        list.split(':').filter(|root| !root.is_empty()).map(PathBuf::from).collect();
+    let roots: Vec<_> = settings.folders().map(PathBuf::from).collect();
     // `Path` compares by component: a slash at the end makes no difference.
     match roots.iter().position(|root| root == hosts_dir) {
+        Some(_) if takes_for_one(settings, &roots) => {
+            let what = format!("{list} is a list, which this containerd takes for one folder");
+            vec![Finding::broken(NAME, what, &to_set(settings, hosts_dir))]
+        }
         Some(at) => found(list, &roots[..at], &roots[at + 1..], hosts_dir, for_all),
         None => vec![elsewhere(settings, &roots, hosts_dir)],
     }
 }
 
 fn elsewhere(settings: &Settings, roots: &[PathBuf], hosts_dir: &Path) -> Finding {
-    let set = format!(
-        "set in containerd's configuration, and restart it:\n{}\n  config_path = {:?}",
-        settings.table,
-        hosts_dir.display().to_string()
-    );
+    let set = to_set(settings, hosts_dir);
     match roots.first() {
         None => Finding::broken(NAME, "not set: containerd reads no hosts files", &set),
-        Some(first) => Finding::broken(
-            NAME,
-            format!("{}, not {}", first.display(), hosts_dir.display()),
-            &format!("give the agent --hosts-dir {}, or {set}", first.display()),
-        ),
+        Some(first) => {
+            let what = format!("{}, not {}", first.display(), hosts_dir.display());
+            let or_set = format!("give the agent --hosts-dir {}, or {set}", first.display());
+            let todo = if takes_for_one(settings, roots) { set } else { or_set };
+            Finding::broken(NAME, what, &todo)
+        }
     }
+}
+
+/// Whether it finds no hosts file, as it takes the list of folders for the name of one.
+fn takes_for_one(settings: &Settings, roots: &[PathBuf]) -> bool {
+    roots.len() > 1 && settings.pulls == Pulls::ByTransfer
+}
+
+fn to_set(settings: &Settings, hosts_dir: &Path) -> String {
+    let folder = hosts_dir.display().to_string();
+    let lines = format!("{}\n  config_path = {folder:?}", settings.table);
+    format!("set in containerd's configuration, and restart it:\n{lines}")
 }
 
 /// Per registry containerd stops at the first root that has a folder for it or a `_default`.
@@ -84,7 +98,9 @@ mod tests {
     fn settings(path: &str) -> Settings {
         Settings {
             config_path: Ok(path.to_owned()),
+            has_mirrors: false,
             discards_layers: Ok(false),
+            pulls: Pulls::Itself,
             table: "[plugins.\"x\".registry]",
         }
     }
@@ -116,6 +132,20 @@ mod tests {
         let hidden = check(&list(ours, other), ours, true);
         assert!(hidden[0].what.contains("is not read once"), "{hidden:?}");
         assert_eq!(check(&list(ours, other), ours, false)[0].verdict, Verdict::Ok);
+    }
+
+    #[test]
+    fn a_list_is_a_problem_where_it_is_taken_for_one_folder() {
+        let list = settings("/etc/containerd/certs.d:/etc/docker/certs.d");
+        let by_transfer = Settings { pulls: Pulls::ByTransfer, ..list };
+        for hosts_dir in ["/etc/containerd/certs.d", "/elsewhere"] {
+            let found = check(&by_transfer, Path::new(hosts_dir), true);
+            let verdicts: Vec<_> = found.iter().map(|finding| finding.verdict).collect();
+            assert_eq!(verdicts, [Verdict::Problem]);
+            let todo = found[0].todo.as_deref().unwrap();
+            assert!(todo.starts_with("set in containerd's configuration"), "{todo}");
+            assert!(todo.ends_with(&format!("config_path = {hosts_dir:?}")), "{todo}");
+        }
     }
 
     #[test]

@@ -19,6 +19,15 @@ const OLDEST: Version = Version(1, 6);
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Version(pub(super) u32, pub(super) u32);
 
+/// What containerd says that it is.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Release {
+    /// In its own words; empty when it does not say.
+    pub(super) text: String,
+    /// Where these name a release.
+    pub(super) version: Option<Version>,
+}
+
 // === impl Version ===
 
 impl Version {
@@ -29,21 +38,22 @@ impl Version {
     }
 }
 
-pub(super) async fn check(channel: &Channel) -> (Finding, Option<Version>) {
+pub(super) async fn check(channel: &Channel) -> (Finding, Release) {
     let mut client = VersionClient::new(channel.clone());
     let text = match timeout(DEADLINE, client.version(())).await {
         Ok(Ok(answer)) => answer.into_inner().version,
         Ok(Err(status)) => {
             let what = format!("containerd does not tell its version: {}", status.message());
-            return (Finding::broken(NAME, what, "look at containerd's log"), None);
+            return (Finding::broken(NAME, what, "look at containerd's log"), Release::default());
         }
         Err(_) => {
             let what = "containerd accepts connections, but does not answer";
-            return (Finding::broken(NAME, what, "look at containerd's log, or restart it"), None);
+            let todo = "look at containerd's log, or restart it";
+            return (Finding::broken(NAME, what, todo), Release::default());
         }
     };
     let version = Version::parse(&text);
-    (judge(&text, version), version)
+    (judge(&text, version), Release { text, version })
 }
 
 fn judge(text: &str, version: Option<Version>) -> Finding {

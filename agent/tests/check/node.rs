@@ -29,6 +29,7 @@ impl Node {
         let [mirror, peer_listen, p2p_listen, admin_listen] = free_addresses().unwrap();
         let config = CheckConfig {
             cluster_key_file: None,
+            node_name: "node".to_owned(),
             containerd_socket: root.path().join("none.sock"),
             hosts: HostsConfig {
                 hosts_dir: root.path().join("certs.d"),
