@@ -40,20 +40,19 @@ impl Workstation {
     /// What a script prints that is typed there, in this repository.
     pub(crate) async fn tries(&self, script: &str) -> anyhow::Result<String> {
         let mut shell = self.machine.command("bash");
+        let helm = tools::helm_program();
+        let folders = [helm.parent().unwrap(), &tools::kubernetes_folder()];
+        let [helm, kubernetes] = folders.map(|folder| folder.to_string_lossy().into_owned());
         // Who enters a machine is in its root folder.
-        let script = format!("cd {}\n{script}", deploy().join("..").display());
+        let here = deploy().join("..").to_string_lossy().into_owned();
+        let script = format!("PATH={helm}:{kubernetes}:$PATH\ncd {here}\n{script}");
         shell.args(["-euo", "pipefail", "-c", &script]);
         shell.env("KUBECONFIG", &self.kubeconfig).env("KUBECACHEDIR", self.folder.path());
         for place in ["HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME"] {
             shell.env(place, self.folder.path());
         }
-        // What `make image` builds from: CI has these programs already.
+        // What `make image` builds from: these programs are there already.
         shell.env("PROFILE", "dev");
-        let helm = tools::helm_program();
-        let folders = [helm.parent().unwrap(), &tools::kubernetes_folder()];
-        let folders = folders.map(|folder| folder.to_string_lossy().into_owned());
-        let path = std::env::var("PATH").unwrap();
-        shell.env("PATH", format!("{}:{path}", folders.join(":")));
         spawn_blocking(move || run(&mut shell)).await.unwrap()
     }
 
