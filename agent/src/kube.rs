@@ -30,6 +30,7 @@ mod follow;
 mod memory;
 mod metrics;
 mod peers;
+mod preflight;
 mod report;
 mod reporter;
 mod told;
@@ -112,8 +113,15 @@ impl Kube {
             Some(lookup) => self.answer(lookup, tasks, running.clone()),
             None => watch::Sender::default().subscribe(),
         };
+        let preflight = watch::Sender::new(None);
+        let found = preflight.subscribe();
+        let (check, until) = (surroundings.check.clone(), running.clone());
+        tasks.spawn(
+            async move { until.run_until_cancelled(preflight::run(check, preflight)).await },
+        );
         let reporter = Reporter {
             answers,
+            found,
             node: self.node.clone(),
             told: self.told.clone(),
             link: Arc::clone(&self.link),

@@ -100,6 +100,7 @@ pub async fn run(config: Config) -> Result<(), ServeError> {
         store: store.clone(),
         origins,
         problem: pointed.clone().err(),
+        check: config.check(),
         tasks: &tasks,
         running: running.clone(),
     };

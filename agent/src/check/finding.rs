@@ -46,6 +46,11 @@ impl Finding {
         Self { verdict: Verdict::Problem, ..Self::warning(name, what, todo) }
     }
 
+    /// Whether it could be judged: what says that something is not known says so first.
+    pub(crate) fn is_judged(&self) -> bool {
+        !self.what.starts_with("not known")
+    }
+
     /// A problem whose message says what to do already.
     pub(super) fn problem(name: &'static str, error: &dyn Error) -> Self {
         let mut what = error.to_string();

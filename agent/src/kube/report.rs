@@ -9,7 +9,7 @@ use std::collections::HashMap;
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
-use onepull_api::{HeldImage, NodeImageCacheStatus, NodeImageState};
+use onepull_api::{HeldImage, NodeImageCacheStatus, NodeImageState, Preflight};
 use tokio::time::{Duration, Instant};
 
 mod account;
@@ -18,6 +18,7 @@ mod stage;
 #[cfg(test)]
 mod tests;
 
+use super::preflight::says_the_same;
 use account::Account;
 pub(super) use assemble::{Counted, assemble};
 use stage::Stage;
@@ -90,6 +91,11 @@ impl Report {
         }
     }
 
+    /// What the node's preflight found, as it was written last.
+    pub(super) fn preflight(&self) -> Option<Preflight> {
+        self.written.as_ref()?.preflight.clone()
+    }
+
     /// `status` has been written. Rollouts that are not in it are over.
     pub(super) fn wrote(&mut self, status: NodeImageCacheStatus, now: Instant) {
         let mut accounts = HashMap::new();
@@ -113,6 +119,7 @@ impl Report {
             || written.images.len() != current.images.len()
             || written.logins != current.logins
             || written.answers != current.answers
+            || !says_the_same(written.preflight.as_ref(), current.preflight.as_ref())
             // Until the controller knows the disk it keeps to no budget there.
             || (written.disk.is_none() && current.disk.is_some());
         if is_new {

@@ -4,7 +4,7 @@ use std::{path::PathBuf, sync::Arc};
 
 use ::kube::api::{Patch, PatchParams};
 use jiff::Timestamp;
-use onepull_api::{GROUP, NodeImageCacheStatus, VERSION};
+use onepull_api::{GROUP, NodeImageCacheStatus, Preflight, VERSION};
 use serde_json::json;
 use tokio::{
     sync::watch,
@@ -22,7 +22,7 @@ use super::{
     told::Told,
     trouble,
 };
-use crate::warm::Warmer;
+use crate::{check::CheckConfig, warm::Warmer};
 
 /// By this name the API server knows which fields are the agent's.
 const MANAGER: &str = "onepull-agent";
@@ -42,6 +42,8 @@ pub(crate) struct Surroundings {
     pub(crate) images: Box<dyn Fn() -> Option<PathBuf> + Send + Sync>,
     /// What is wrong with the agent as a whole.
     pub(crate) problem: Box<dyn Fn() -> Option<String> + Send + Sync>,
+    /// What the preflight looks at.
+    pub(crate) check: CheckConfig,
 }
 
 /// Reports what a warmer does.
@@ -51,6 +53,7 @@ pub(super) struct Reporter {
     pub(super) link: Link,
     pub(super) warmer: Warmer,
     pub(super) answers: watch::Receiver<Answers>,
+    pub(super) found: watch::Receiver<Option<Preflight>>,
     pub(super) surroundings: Surroundings,
     pub(super) complaint: Arc<Complaint>,
     pub(super) metrics: KubeMetrics,
@@ -81,6 +84,7 @@ impl Reporter {
                 changed = self.told.changed() => if changed.is_err() { return },
                 _ = changes.changed() => {}
                 () = changed(&mut self.answers) => {}
+                () = changed(&mut self.found) => {}
                 () = until(look) => {}
             }
         }
@@ -100,7 +104,10 @@ impl Reporter {
         let at = Moment { now: Instant::now(), wall: this_second() };
         let current = assemble(told, &node, &written.counted, problem, at.wall);
         let Answers { logins, answers } = self.answers.borrow().clone();
-        let current = NodeImageCacheStatus { disk: self.disk().await, logins, answers, ..current };
+        // What an earlier run found counts until this one has looked.
+        let preflight = self.found.borrow().clone().or_else(|| written.report.preflight());
+        let disk = self.disk().await;
+        let current = NodeImageCacheStatus { disk, logins, answers, preflight, ..current };
         match written.report.decide(&current, at) {
             Verdict { write: None, look } if current.disk.is_some() => look,
             Verdict { write: None, look } => look.into_iter().chain([at.now + NO_DISK]).min(),
@@ -175,7 +182,7 @@ fn this_second() -> Timestamp {
 }
 
 /// Pending where nobody answers any more.
-async fn changed(answers: &mut watch::Receiver<Answers>) {
+async fn changed<T>(answers: &mut watch::Receiver<T>) {
     if answers.changed().await.is_err() {
         std::future::pending().await
     }

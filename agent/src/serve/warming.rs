@@ -10,6 +10,7 @@ use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
 
 use crate::{
+    check::CheckConfig,
     config::{Config, DesiredFrom},
     containerd::{ContainerdRuntime, ContainerdSink, ContainerdStore},
     desired::{Desired, DesiredFile},
@@ -44,6 +45,8 @@ pub(super) struct Place<'a> {
     pub(super) origins: Origins,
     /// What is wrong with the node as a whole.
     pub(super) problem: Option<String>,
+    /// What its preflight looks at.
+    pub(super) check: CheckConfig,
     pub(super) tasks: &'a TaskTracker,
     pub(super) running: CancellationToken,
 }
@@ -104,7 +107,7 @@ impl Declared {
             Self::File(file) => (file, None),
             Self::Kube(kube) => (Arc::clone(&kube) as _, Some(kube)),
         };
-        let Place { node, logins, socket, store, origins, problem, tasks, running } = place;
+        let Place { node, logins, socket, store, origins, problem, check, tasks, running } = place;
         let lookup = lookup(logins);
         let logins = NodeLogins::new(logins, kube.as_ref().map(|kube| kube.link()));
         let begins = may_begin(Arc::clone(&store), node.router().clone());
@@ -125,6 +128,7 @@ impl Declared {
             let surroundings = Surroundings {
                 images: Box::new(move || store.content_root()),
                 problem: Box::new(move || problem.clone()),
+                check,
             };
             kube.report(warmer.clone(), lookup, surroundings, tasks, running);
         }

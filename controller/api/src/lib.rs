@@ -22,9 +22,10 @@ pub use image_cache::{
     NotWarmNode, NotWarmReason, OnDelete, Rollout, SecretName, Share, Strategy, Window,
 };
 pub use node_image_cache::{
-    DesiredImage, Disk, HeldImage, ImageAnswer, ImageQuestion, MAX_LOGINS, MAX_QUESTIONS,
-    NodeCounts, NodeImageCache, NodeImageCacheSpec, NodeImageCacheStatus, NodeImageState,
-    NodeReason, PlatformImage, Source, UnwantedImage,
+    DesiredImage, Disk, FindingVerdict, HeldImage, ImageAnswer, ImageQuestion, MAX_FINDING_TEXT,
+    MAX_FINDINGS, MAX_LOGINS, MAX_QUESTIONS, NodeCounts, NodeImageCache, NodeImageCacheSpec,
+    NodeImageCacheStatus, NodeImageState, NodeReason, PlatformImage, Preflight, PreflightFinding,
+    Source, UnwantedImage,
 };
 
 /// The group of both kinds.

@@ -6,10 +6,12 @@ use serde::{Deserialize, Serialize};
 
 use crate::{image_cache::MAX_IMAGES, schema::DIGEST};
 
+mod preflight;
 mod question;
 mod state;
 mod status;
 
+pub use preflight::{FindingVerdict, MAX_FINDING_TEXT, MAX_FINDINGS, Preflight, PreflightFinding};
 pub use question::{ImageAnswer, ImageQuestion, MAX_QUESTIONS, PlatformImage};
 pub use state::{NodeImageState, NodeReason};
 pub use status::{Disk, HeldImage, MAX_LOGINS, NodeCounts, NodeImageCacheStatus};

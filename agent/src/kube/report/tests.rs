@@ -1,6 +1,6 @@
 //! What a rollout costs, and that its end is always told.
 
-use onepull_api::{Disk, NodeReason};
+use onepull_api::{Disk, FindingVerdict, NodeReason, PreflightFinding};
 use proptest::prelude::*;
 
 use super::*;
@@ -199,4 +199,24 @@ proptest! {
         let trickle = usize::try_from(reporting.seconds / 300).unwrap() + 1;
         prop_assert!(reporting.writes.len() <= BUDGET as usize + warm + trickle);
     }
+}
+
+#[test]
+fn a_preflight_is_told_when_other_checks_fail_than_before() {
+    let found = |check: &str, what: &str| {
+        let (check, what, todo) = (check.to_owned(), what.to_owned(), None);
+        let finding = PreflightFinding { check, verdict: FindingVerdict::Problem, what, todo };
+        let preflight = Preflight { at: Time(Timestamp::UNIX_EPOCH), findings: vec![finding] };
+        NodeImageCacheStatus {
+            observed_generation: Some(1),
+            preflight: Some(preflight),
+            ..Default::default()
+        }
+    };
+    let at = Moment { now: Instant::now(), wall: Timestamp::UNIX_EPOCH };
+    let told = Report::found(Some(found("proof", "sha256:1")));
+    let is_written = |current| told.decide(&current, at).write.is_some();
+    assert!(!is_written(found("proof", "sha256:2")), "the same in other words");
+    assert!(is_written(found("ports", "taken")));
+    assert_eq!(told.preflight(), found("proof", "sha256:1").preflight, "until the next has run");
 }

@@ -7,6 +7,7 @@ use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::{
+    preflight::Preflight,
     question::{ImageAnswer, MAX_QUESTIONS},
     state::{NodeImageState, NodeReason},
 };
@@ -58,6 +59,10 @@ pub struct NodeImageCacheStatus {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = MAX_QUESTIONS), extend("x-kubernetes-list-type" = "atomic"))]
     pub answers: Vec<ImageAnswer>,
+
+    /// What the agent's preflight found on the node; nothing before it has run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub preflight: Option<Preflight>,
 
     /// What is wrong with the agent as a whole, in a sentence.
     #[serde(skip_serializing_if = "Option::is_none")]
