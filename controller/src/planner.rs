@@ -54,6 +54,7 @@ pub use rollup::{
     Condition, Conditions, ImageRollup, MOST_NAMED, NodeCounts, NodeRollup, NotWarm, Rollup,
 };
 pub use trouble::{Trouble, TroubleKind};
+pub(crate) use words::Bytes;
 
 /// All that a plan depends on, beside the time. Nodes may be anything that lends one, so that who keeps
 /// thousands need not copy them for each plan.

@@ -34,10 +34,10 @@ mod ahead;
 mod kept;
 
 use ahead::Ahead;
-use kept::Kept;
+pub(crate) use kept::Kept;
 
 /// Objects in one answer to a list: 1.5 MiB of nodes, ten times that when decoded, and three lists at once.
-const PAGE: u32 = 100;
+pub(crate) const PAGE: u32 = 100;
 
 /// The objects, and word of their changes.
 pub struct World {

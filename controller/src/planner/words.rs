@@ -4,7 +4,7 @@ use std::fmt;
 
 /// Bytes, in the unit that suits them.
 #[derive(Clone, Copy)]
-pub(super) struct Bytes(pub(super) u64);
+pub(crate) struct Bytes(pub(crate) u64);
 
 const UNITS: [&str; 5] = ["B", "KiB", "MiB", "GiB", "TiB"];
 

@@ -12,7 +12,7 @@ use tokio::sync::watch;
 type Key = (Option<String>, String);
 
 /// Shared by the watch, which writes, and those who read.
-pub(super) struct Kept<V>(Arc<Shared<V>>);
+pub(crate) struct Kept<V>(Arc<Shared<V>>);
 
 struct Shared<V> {
     objects: Mutex<Objects<V>>,
@@ -31,7 +31,7 @@ struct Objects<V> {
 impl<V: PartialEq> Kept<V> {
     /// Takes note of an event; `keep` is what is kept of an object. Returns whether anything of that is new: nodes
     /// tell every few minutes that they are there, and of that nothing is kept.
-    pub(super) fn take_in<K: Resource>(&self, event: Event<K>, keep: impl FnOnce(K) -> V) -> bool {
+    pub(crate) fn take_in<K: Resource>(&self, event: Event<K>, keep: impl FnOnce(K) -> V) -> bool {
         let mut objects = self.lock();
         match event {
             Event::Init => objects.listing.clear(),
@@ -58,12 +58,12 @@ impl<V: PartialEq> Kept<V> {
 
 impl<V> Kept<V> {
     /// All, by their names.
-    pub(super) fn all(&self) -> Vec<Arc<V>> {
+    pub(crate) fn all(&self) -> Vec<Arc<V>> {
         self.lock().known.values().cloned().collect()
     }
 
     /// Resolves when all have been listed once.
-    pub(super) async fn is_listed(&self) {
+    pub(crate) async fn is_listed(&self) {
         // The sender is here.
         let _ = self.0.listed.subscribe().wait_for(|listed| *listed).await;
     }

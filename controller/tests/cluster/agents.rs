@@ -34,6 +34,8 @@ pub(crate) struct Orders {
     disk: AtomicU64,
     /// What is not warm yet stays half done.
     halted: AtomicBool,
+    /// Nodes whose agent says nothing.
+    silent: Mutex<BTreeSet<String>>,
     /// Nodes that cannot reach the registry.
     cut_off: Mutex<BTreeSet<String>>,
     /// What nodes know of a private registry, once they do.
@@ -58,6 +60,9 @@ pub(crate) async fn run(client: Client, orders: &Orders) {
         let Ok(objects) = api.list(&ListParams::default()).await else { continue };
         let holders = holders(&objects.items);
         for object in &objects.items {
+            if orders.silent.lock().unwrap().contains(&object.name_any()) {
+                continue;
+            }
             let mut status = status(object, &holders, orders);
             if let Some(logins) = orders.logins.get() {
                 status.logins = vec![logins.pattern.clone()];
@@ -176,7 +181,8 @@ impl Orders {
     pub(crate) fn new(bytes: u64) -> Self {
         let (disk, halted) = (AtomicU64::new(1 << 40), AtomicBool::new(false));
         let logins = OnceLock::new();
-        Self { bytes, disk, halted, cut_off: Mutex::default(), logins }
+        let (cut_off, silent) = (Mutex::default(), Mutex::default());
+        Self { bytes, disk, halted, silent, cut_off, logins }
     }
 
     /// From now on nodes have these logins.
@@ -193,6 +199,11 @@ impl Orders {
     pub(crate) fn go_on(&self) {
         self.cut_off.lock().unwrap().clear();
         self.halted.store(false, Ordering::Relaxed);
+    }
+
+    /// From now on a node's agent says nothing, as if there were none.
+    pub(crate) fn silence(&self, node: &str) {
+        self.silent.lock().unwrap().insert(node.to_owned());
     }
 
     /// A node cannot reach the registry from now on.

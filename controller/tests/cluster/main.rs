@@ -9,6 +9,7 @@ mod limited;
 mod logins;
 mod metrics;
 mod midway;
+mod plugin;
 mod rights;
 mod rollouts;
 mod stage;

@@ -1,6 +1,12 @@
 //! An API server with the definitions, a registry with an image, nodes, and a controller.
 
-use std::{collections::BTreeSet, net::SocketAddr, path::Path, sync::Arc, time::Duration};
+use std::{
+    collections::BTreeSet,
+    net::SocketAddr,
+    path::{Path, PathBuf},
+    sync::Arc,
+    time::Duration,
+};
 
 use k8s_openapi::{api::core::v1::Node, apimachinery::pkg::apis::meta::v1::Condition};
 use kube::{
@@ -140,10 +146,29 @@ impl Stage {
 
     /// A client that shows a token.
     pub(crate) async fn client_with(&self, token: &str) -> Client {
+        client(&self.kubeconfig_with(token)).await
+    }
+
+    /// A kubeconfig with all rights.
+    pub(crate) fn kubeconfig(&self) -> PathBuf {
+        self.server.kubeconfig()
+    }
+
+    /// One that shows a token.
+    pub(crate) fn kubeconfig_with(&self, token: &str) -> PathBuf {
+        self.write_kubeconfig(&self.server.url(), token)
+    }
+
+    /// One for an API server that is not there.
+    pub(crate) fn kubeconfig_nowhere(&self) -> PathBuf {
+        let [nowhere] = free_addresses().unwrap();
+        self.write_kubeconfig(&format!("https://{nowhere}"), "none")
+    }
+
+    fn write_kubeconfig(&self, url: &str, token: &str) -> PathBuf {
         let file = self.folder.path().join(format!("{:016x}.kubeconfig", rand::random::<u64>()));
-        let credential = Credential::token(token);
-        self.server.write_kubeconfig(&file, &self.server.url(), &credential).unwrap();
-        client(&file).await
+        self.server.write_kubeconfig(&file, url, &Credential::token(token)).unwrap();
+        file
     }
 
     /// The name of an image in the registry.

@@ -64,7 +64,7 @@ impl Stage {
         self.daemon_sets().patch_status(AGENT, &params, &Patch::Merge(status)).await.unwrap();
     }
 
-    async fn agent_pod(&self, node: &str, args: &[&str], ready: bool) {
+    pub(crate) async fn agent_pod(&self, node: &str, args: &[&str], ready: bool) {
         let pods: Api<Pod> = Api::namespaced(self.client.clone(), SYSTEM);
         let name = format!("{AGENT}-{node}");
         let labels = json!({
