@@ -48,9 +48,8 @@ take_notice() {
   dpkg-query --status "$1" >"$root/var/lib/dpkg/status.d/$1"
 }
 
-# The programs, without symbols. The plugin for kubectl goes in where it has been built.
-for name in onepull-agent onepull-controller kubectl-onepull; do
-  if [[ $name == kubectl-onepull && ! -e $programs/$name ]]; then continue; fi
+# The programs, without symbols.
+for name in onepull-agent onepull-controller; do
   mkdir -p "$root/usr/bin"
   strip --strip-all -o "$root/usr/bin/$name" "$programs/$name"
   chmod 755 "$root/usr/bin/$name"

@@ -36,6 +36,9 @@ async fn declared_images_are_there_before_their_pods_also_when_the_registry_is_g
     assert!(EGRESS.contains(&egress), "{egress}");
     assert_eq!(cluster.holders(APP).await, ["node-1", "node-2", "node-3"]);
     assert!(shown.contains("Ready"), "{shown}");
+    // Its exit status says that all pods of it can start now.
+    cluster.workstation.types("kubectl onepull preflight models").await;
+    cluster.workstation.types("kubectl onepull check").await;
 
     let said = cluster.workstation.types(start).await;
     assert!(said.contains("already present on machine"), "{said}");

@@ -45,7 +45,8 @@ impl Workstation {
         let [helm, kubernetes] = folders.map(|folder| folder.to_string_lossy().into_owned());
         // Who enters a machine is in its root folder.
         let here = deploy().join("..").to_string_lossy().into_owned();
-        let script = format!("PATH={helm}:{kubernetes}:$PATH\ncd {here}\n{script}");
+        let path = format!("{helm}:{kubernetes}:{here}/target/debug");
+        let script = format!("PATH={path}:$PATH\ncd {here}\n{script}");
         shell.args(["-euo", "pipefail", "-c", &script]);
         shell.env("KUBECONFIG", &self.kubeconfig).env("KUBECACHEDIR", self.folder.path());
         for place in ["HELM_CACHE_HOME", "HELM_CONFIG_HOME", "HELM_DATA_HOME"] {
