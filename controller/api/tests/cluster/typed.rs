@@ -9,11 +9,12 @@ use kube::{
     api::{Patch, PatchParams, PostParams},
 };
 use onepull_api::{
-    CacheState, ConditionReason, ConditionType, Counts, DesiredImage, Disk, HeldImage, ImageAnswer,
-    ImageCache, ImageCacheSpec, ImageCacheStatus, ImageList, ImageQuestion, ImageStatus,
-    NodeCounts, NodeImageCache, NodeImageCacheSpec, NodeImageCacheStatus, NodeImageState,
-    NodeReason, NodeSummary, NotWarmNode, NotWarmReason, OnDelete, PlatformImage, Rollout,
-    SecretName, Share, Source, Strategy, UnwantedImage, Window,
+    CacheState, ConditionReason, ConditionType, Counts, DesiredImage, Disk, FindingVerdict,
+    HeldImage, ImageAnswer, ImageCache, ImageCacheSpec, ImageCacheStatus, ImageList, ImageQuestion,
+    ImageStatus, NodeCounts, NodeImageCache, NodeImageCacheSpec, NodeImageCacheStatus,
+    NodeImageState, NodeReason, NodeSummary, NotWarmNode, NotWarmReason, OnDelete, PlatformImage,
+    Preflight, PreflightFinding, Rollout, SecretName, Share, Source, Strategy, UnwantedImage,
+    Window,
 };
 use serde_json::json;
 
@@ -137,6 +138,15 @@ fn reported() -> NodeImageCacheStatus {
             blobs_complete: false,
         }],
         logins: vec!["*.example".into()],
+        preflight: Some(Preflight {
+            at: Time("2026-11-24T12:00:00Z".parse().unwrap()),
+            findings: vec![PreflightFinding {
+                check: "proof".into(),
+                verdict: FindingVerdict::Problem,
+                what: "containerd did not ask the mirror".into(),
+                todo: Some("set config_path".into()),
+            }],
+        }),
         answers: vec![ImageAnswer {
             name: "r.example/private:v1".into(),
             asked: asked(),
