@@ -104,7 +104,7 @@ pub struct Config {
 /// How registries are asked.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Registries {
-    /// By plain HTTP: these, HOST[:PORT].
+    /// By plain HTTP: these, `HOST[:PORT]`.
     pub plain_http: Vec<String>,
     /// A file of authorities, beside those of the system. It is read when the agent serves.
     pub ca: Option<std::path::PathBuf>,
