@@ -25,8 +25,12 @@ use super::{
 };
 use crate::desired::{DesiredImage, Source};
 
-/// Between two questions for a manifest that nobody has yet, or that the runtime has not pulled yet.
-pub(super) const PAUSE: Duration = Duration::from_millis(500);
+/// Between two questions for a manifest that nobody has yet.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// Between two looks at what a pull of the runtime has brought, in memory: shorter than it takes from a layer's end to
+/// that of a small image's pull.
+pub(super) const LOOK: Duration = Duration::from_millis(50);
 
 /// Where a manifest may come from.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -99,7 +103,7 @@ impl Warmer {
     }
 
     /// Takes note of what an image consists of, if its manifest is here.
-    async fn learn(&self, image: &DesiredImage) {
+    pub(super) async fn learn(&self, image: &DesiredImage) {
         if !self.knows_plan(image)
             && let Ok(plan) = self.plan(image, Reach::Here).await
         {
@@ -110,7 +114,7 @@ impl Warmer {
     /// What there is to do beside a pull by the runtime: to learn of what it consists, and to keep that.
     async fn attend(&self, image: &DesiredImage) -> Infallible {
         while !self.knows_plan(image) {
-            sleep(PAUSE).await;
+            sleep(LOOK).await;
             self.learn(image).await;
         }
         self.keep_what_comes(image).await

@@ -13,7 +13,7 @@ use onepull_mirror::{
 use tokio::time::sleep;
 use tracing::warn;
 
-use super::{Warmer, image::PAUSE};
+use super::{Warmer, image::LOOK};
 use crate::desired::DesiredImage;
 
 // === impl Warmer ===
@@ -31,13 +31,14 @@ impl Warmer {
                 }
             }
             left = still;
-            sleep(PAUSE).await;
+            sleep(LOOK).await;
         }
         std::future::pending().await
     }
 
-    /// Has those kept that are there.
+    /// Has those kept that are there, also after a pull that was too short to be looked at.
     pub(super) async fn keep(&self, image: &DesiredImage) {
+        self.learn(image).await;
         for part in self.parts(image) {
             self.keeps(&part).await;
         }
