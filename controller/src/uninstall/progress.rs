@@ -59,7 +59,9 @@ pub(super) fn unfinished(pods: &[Pod]) -> BTreeSet<String> {
 fn is_done(pod: &Pod) -> bool {
     let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
     let mut agents = containers.filter(|container| container.name == CONTAINER);
-    let told = agents.any(|agent| agent.args.as_deref().is_some_and(|args| args == ARGUMENTS));
+    let uninstalls =
+        |args: &[String]| args.get(..ARGUMENTS.len()).is_some_and(|it| it == ARGUMENTS);
+    let told = agents.any(|agent| agent.args.as_deref().is_some_and(uninstalls));
     let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
     let mut ready = conditions.filter(|condition| condition.type_ == "Ready");
     told && pod.metadata.deletion_timestamp.is_none() && ready.any(|it| it.status == "True")
@@ -117,6 +119,7 @@ mod tests {
             pod("old", &["serve"], "True", false),
             pod("new", &ARGUMENTS, "True", false),
             pod("new", &["serve"], "True", true),
+            pod("newer", &[ARGUMENTS[0], ARGUMENTS[1], "--data-dir-parent=/var"], "True", false),
             pod("starting", &ARGUMENTS, "False", false),
             pod("leaving", &ARGUMENTS, "True", true),
         ];

@@ -21,7 +21,7 @@ use crate::{
 
 /// What an agent runs, before and after.
 const SERVES: &[&str] = &["serve"];
-const UNINSTALLS: &[&str] = &["uninstall", "--stay"];
+const UNINSTALLS: &[&str] = &["uninstall", "--stay", "--data-dir-parent=/run/onepull/data-parent"];
 
 fn config(seconds: u64) -> Config {
     let limit = Duration::from_secs(seconds);
@@ -93,6 +93,13 @@ fn condition(ready: bool) -> Patch<Value> {
     Patch::Strategic(json!({"status": {"conditions": [{"type": "Ready", "status": status}]}}))
 }
 
+/// Takes the one that is looked for out of a list.
+fn taken<T: serde::Serialize>(list: &mut Option<Vec<T>>, is: impl Fn(&T) -> bool) -> Value {
+    let list = list.as_mut().unwrap();
+    let index = list.iter().position(is).unwrap();
+    serde_json::to_value(list.remove(index)).unwrap()
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn agents_are_told_to_uninstall_and_are_waited_for() {
     let Some(stage) = Stage::set("agents are told to uninstall").await else { return };
@@ -111,9 +118,17 @@ async fn agents_are_told_to_uninstall_and_are_waited_for() {
     let mut expected = before;
     let update = expected.update_strategy.as_mut().unwrap().rolling_update.as_mut().unwrap();
     update.max_unavailable = Some(serde_json::from_value("100%".into()).unwrap());
-    let containers = &mut expected.template.spec.as_mut().unwrap().containers;
-    containers[0].args = Some(UNINSTALLS.iter().map(ToString::to_string).collect());
-    assert_eq!(stage.daemon_set().await.spec, expected, "nothing else is changed");
+    let pod = expected.template.spec.as_mut().unwrap();
+    pod.containers[0].args = Some(UNINSTALLS.iter().map(ToString::to_string).collect());
+    let mut found = stage.daemon_set().await.spec;
+    let seen = found.template.spec.as_mut().unwrap();
+    let (volumes, mounts) = (&mut seen.volumes, &mut seen.containers[0].volume_mounts);
+    let volume =
+        json!({"name": "data-parent", "hostPath": {"path": "/var/lib", "type": "Directory"}});
+    assert_eq!(taken(volumes, |volume| volume.name == "data-parent"), volume);
+    let mount = json!({"name": "data-parent", "mountPath": "/run/onepull/data-parent"});
+    assert_eq!(taken(mounts, |mount| mount.name == "data-parent"), mount);
+    assert_eq!(found, expected, "nothing else is changed");
 }
 
 #[tokio::test(flavor = "multi_thread")]

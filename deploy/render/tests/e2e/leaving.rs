@@ -124,15 +124,12 @@ fn left_on(node: &Node) -> Vec<String> {
     let mut left: Vec<_> = written.map(|path| path.to_string_lossy().into_owned()).collect();
     left.retain(|path| path.contains("onepull") && !path.starts_with("/var/log/"));
     let ctr = containerd_2_folder().join("ctr");
-    let list = |of: &[&str]| {
-        let all = machine.run(&ctr.to_string_lossy(), &[&["--namespace", "k8s.io"], of].concat());
-        let all = all.unwrap();
-        all.lines()
-            .filter(|line| line.contains("onepull") && !line.contains("/onepull:"))
-            .map(str::to_owned)
-            .collect::<Vec<_>>()
+    let list = |what: &str, mark: &str| -> Vec<_> {
+        let list = ["--namespace", "k8s.io", what, "ls"];
+        let all = machine.run(&ctr.to_string_lossy(), &list).unwrap();
+        all.lines().filter(|line| line.contains(mark)).map(str::to_owned).collect()
     };
-    left.extend(list(&["leases", "ls"]));
-    left.extend(list(&["images", "ls"]));
+    left.extend(list("leases", "onepull"));
+    left.extend(list("images", "onepull.dev/"));
     left
 }

@@ -228,7 +228,8 @@ fn start_kubelet(machine: &Machine, host: &Host, folder: &Path) -> Result<Proces
 
 fn import(machine: &Machine, image: &Layout, name: &str) -> Result<()> {
     let ctr = tools::containerd_2_folder().join("ctr");
-    let archive = image.path().with_extension("tar");
+    let folder = tempfile::tempdir()?;
+    let archive = folder.path().join("image.tar");
     image.archive(&archive, name)?;
     let archive = archive.to_string_lossy();
     let ctr = ctr.to_string_lossy();
