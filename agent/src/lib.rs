@@ -18,6 +18,7 @@ pub mod peer_tls;
 pub mod runtime;
 pub mod serve;
 pub mod status;
+pub mod threads;
 pub mod uninstall;
 pub mod units;
 pub mod warm;

@@ -2,12 +2,15 @@
 
 use std::process::ExitCode;
 
+use anyhow::Context;
 use clap::Parser;
-use onepull_agent::cli::Cli;
+use onepull_agent::{cli::Cli, threads};
 
-#[tokio::main]
-async fn main() -> ExitCode {
-    match Cli::parse().run().await {
+fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let ended =
+        threads::start().context("cannot start threads").and_then(|it| it.block_on(cli.run()));
+    match ended {
         Ok(code) => code,
         Err(error) => {
             eprintln!("onepull-agent: {error:#}");

@@ -49,7 +49,7 @@ async fn carry_out(cli: Cli, transfers: &Transfers) -> anyhow::Result<ExitCode> 
         Command::ControlPlane(args) => return Box::pin(control_plane_command(&args)).await,
         Command::Sim(args) => sim_command(&args)?,
         Command::Node(NodeArgs { ip, store, bootstrap, cluster_key_file }) => {
-            hop::node::serve(ip, &store, bootstrap, cluster_key_file.as_deref()).await?;
+            hop::node::serve(ip, store, bootstrap, cluster_key_file).await?;
         }
         Command::Client { url } => print(&hop::client::fetch(&url)?)?,
         Command::Hash { bytes } => print(&hop::hash::hash(bytes))?,

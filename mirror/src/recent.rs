@@ -1,43 +1,34 @@
 //! Facts that hold for a while: a bounded map whose entries expire.
 
-use std::{collections::HashMap, hash::Hash, sync::Mutex, sync::PoisonError};
+use std::{hash::Hash, sync::Mutex, sync::PoisonError};
 
+use hashlink::LruCache;
 use tokio::time::{Duration, Instant};
 
-/// What was learned lately, by key. When it is full the entry that expires first makes room, so a
+/// What was learned lately, by key. When it is full the entry that was learned first makes room, so a
 /// flood of keys costs memory for `capacity` entries and no more.
 #[derive(Debug)]
 pub(crate) struct Recent<K, V> {
-    entries: Mutex<HashMap<K, (V, Instant)>>,
+    entries: Mutex<LruCache<K, (V, Instant)>>,
     lifetime: Duration,
-    capacity: usize,
 }
 
-impl<K: Hash + Eq + Clone, V: Clone> Recent<K, V> {
+impl<K: Hash + Eq, V: Clone> Recent<K, V> {
     /// Entries live for `lifetime`; at most `capacity` are kept.
     pub(crate) fn new(lifetime: Duration, capacity: usize) -> Self {
-        Self { entries: Mutex::default(), lifetime, capacity }
+        Self { entries: Mutex::new(LruCache::new(capacity)), lifetime }
     }
 
     /// Learns `value` for `key`, from `now` on.
     pub(crate) fn insert(&self, key: K, value: V, now: Instant) {
         let mut entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        if entries.len() >= self.capacity && !entries.contains_key(&key) {
-            entries.retain(|_, (_, until)| *until > now);
-            let first = entries.iter().min_by_key(|(_, (_, until))| *until);
-            if let Some(key) = first.map(|(key, _)| key.clone())
-                && entries.len() >= self.capacity
-            {
-                entries.remove(&key);
-            }
-        }
         entries.insert(key, (value, now + self.lifetime));
     }
 
-    /// What is known about `key` at `now`.
+    /// What is known about `key` at `now`. To be asked for keeps nothing here for longer.
     pub(crate) fn get(&self, key: &K, now: Instant) -> Option<V> {
         let entries = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        entries.get(key).filter(|(_, until)| *until > now).map(|(value, _)| value.clone())
+        entries.peek(key).filter(|(_, until)| *until > now).map(|(value, _)| value.clone())
     }
 }
 
@@ -64,5 +55,15 @@ mod tests {
             recent.insert(key, age, now + Duration::from_millis(age as u64));
         }
         assert_eq!(["a", "b", "c"].map(|key| recent.get(&key, now)), [None, Some(1), Some(2)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_entry_that_is_renewed_is_no_longer_the_oldest() {
+        let recent = Recent::new(LIFETIME, 2);
+        let now = Instant::now();
+        for (value, key) in ["a", "b", "a", "c"].into_iter().enumerate() {
+            recent.insert(key, value, now);
+        }
+        assert_eq!(["a", "b", "c"].map(|key| recent.get(&key, now)), [Some(2), None, Some(3)]);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
-    path::Path,
+    path::{Path, PathBuf},
     sync::Arc,
 };
 
@@ -10,6 +10,7 @@ use anyhow::Context;
 use onepull_agent::{
     cluster_key::ClusterKey,
     node::{Node, NodeConfig},
+    threads,
 };
 use onepull_mirror::{Deadlines, store::FolderStore};
 use prometheus_client::registry::Registry;
@@ -26,11 +27,21 @@ pub struct Addresses {
 }
 
 /// Serves `store` on free ports of `ip` until standard input ends, to peers with the cluster key that
-/// is in the file `key`.
+/// is in the file `key`. Does so with the threads of an agent, not with those of a load test.
 ///
 /// # Errors
 /// When the folder, the key or a port is not to be had.
 pub async fn serve(
+    ip: IpAddr,
+    store: PathBuf,
+    bootstrap: Option<SocketAddr>,
+    key: Option<PathBuf>,
+) -> anyhow::Result<()> {
+    let run = move || threads::start()?.block_on(run(ip, &store, bootstrap, key.as_deref()));
+    spawn_blocking(run).await?
+}
+
+async fn run(
     ip: IpAddr,
     store: &Path,
     bootstrap: Option<SocketAddr>,
