@@ -3,7 +3,10 @@
 use std::time::Duration;
 
 use libp2p::{
-    StreamProtocol, Swarm, identify,
+    StreamProtocol, Swarm,
+    connection_limits::{self, ConnectionLimits},
+    core::upgrade::Version,
+    identify,
     identity::Keypair,
     kad::{self, K_VALUE},
     noise, ping,
@@ -43,12 +46,20 @@ const LARGEST_MESSAGE: usize = 64 * 1024;
 const PING_EVERY: Duration = Duration::from_secs(5);
 const PING_DEADLINE: Duration = Duration::from_secs(3);
 
+/// Handshakes that others have begun and not ended, each some 20 KiB: a thousand nodes that start together are
+/// through in seconds, and come again where they were refused; strangers that say nothing have these.
+const HANDSHAKES: u32 = 512;
+
+/// Connections of others: many times what a node has in its routing table.
+const CONNECTIONS: u32 = 4096;
+
 /// What runs on each connection.
 #[derive(NetworkBehaviour)]
 pub(super) struct Behaviour {
     pub(super) kad: kad::Behaviour<ProviderStore>,
     pub(super) identify: identify::Behaviour,
     pub(super) ping: ping::Behaviour,
+    limits: connection_limits::Behaviour,
 }
 
 /// A swarm of the node named by `keypair`, among those that know `pre_shared`; not listening yet.
@@ -68,14 +79,22 @@ pub(super) fn swarm(
         .with_agent_version(agent_version.to_string())
         .with_hide_listen_addrs(true);
     let ping = ping::Config::new().with_interval(PING_EVERY).with_timeout(PING_DEADLINE);
+    let limits = ConnectionLimits::default()
+        .with_max_pending_incoming(Some(HANDSHAKES))
+        .with_max_established_incoming(Some(CONNECTIONS));
     let mut kad = kad::Behaviour::with_config(local, ProviderStore::new(local), kad(record_ttl));
     kad.set_mode(Some(kad::Mode::Server));
     let behaviour = Behaviour {
         kad,
         identify: identify::Behaviour::new(identify),
         ping: ping::Behaviour::new(ping),
+        limits: connection_limits::Behaviour::new(limits),
     };
-    let config = swarm::Config::with_tokio_executor().with_idle_connection_timeout(IDLE_CONNECTION);
+    // Each stream is for one protocol, which all nodes speak: a request goes with its name, and a search
+    // takes one round trip instead of two.
+    let config = swarm::Config::with_tokio_executor()
+        .with_idle_connection_timeout(IDLE_CONNECTION)
+        .with_substream_upgrade_protocol_override(Version::V1Lazy);
     Ok(Swarm::new(transport(keypair, pre_shared)?, behaviour, local, config))
 }
 
