@@ -42,6 +42,9 @@ pub enum ParseDigestError {
     BadHex(Algorithm),
 }
 
+/// A nibble's digit.
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
+
 /// Hashes a blob as it streams by, to be compared with the digest it was asked for.
 #[derive(Clone)]
 pub struct Verifier {
@@ -105,7 +108,12 @@ impl Digest {
 
     /// The hash in lower-case hexadecimal digits, without the algorithm.
     pub fn hex(&self) -> String {
-        self.as_bytes().iter().map(|byte| format!("{byte:02x}")).collect()
+        let mut text = String::with_capacity(2 * self.algorithm.hash_len());
+        for &byte in self.as_bytes() {
+            text.push(char::from(DIGITS[usize::from(byte >> 4)]));
+            text.push(char::from(DIGITS[usize::from(byte & 0xf)]));
+        }
+        text
     }
 }
 

@@ -98,15 +98,16 @@ impl Report {
 
     /// `status` has been written. Rollouts that are not in it are over.
     pub(super) fn wrote(&mut self, status: NodeImageCacheStatus, now: Instant) {
-        let mut accounts = HashMap::new();
+        let (mut accounts, before) = (HashMap::new(), self.before());
         for image in &status.images {
             let rollout = Rollout::of(image);
             let mut account = self.accounts.get(&rollout).copied().unwrap_or_default();
-            if account.says_more(self.before(&rollout), image) {
+            if account.says_more(before.get(&rollout).copied(), image) {
                 account.pay(image, now);
             }
             accounts.insert(rollout, account);
         }
+        drop(before);
         *self = Self { written: Some(status), at: Some(now), accounts };
     }
 
@@ -127,24 +128,26 @@ impl Report {
         }
         let complaint = (written.problem != current.problem)
             .then(|| self.at.map_or(now, |last| last + COMPLAIN));
+        let before = self.before();
         let images = current.images.iter().map(|image| {
             let rollout = Rollout::of(image);
             let account = self.accounts.get(&rollout).copied().unwrap_or_default();
-            account.due(self.before(&rollout), image, at)
+            account.due(before.get(&rollout).copied(), image, at)
         });
         earliest(images.chain([complaint]))
     }
 
-    fn before(&self, rollout: &Rollout) -> Option<&HeldImage> {
+    /// What was written of each rollout; of two that are one, the first.
+    fn before(&self) -> HashMap<Rollout, &HeldImage> {
         let images = self.written.iter().flat_map(|written| &written.images);
-        images.into_iter().find(|image| Rollout::of(image) == *rollout)
+        images.rev().map(|image| (Rollout::of(image), image)).collect()
     }
 
     /// With the time since when each image is where it is.
     fn dated(&self, current: &NodeImageCacheStatus, wall: Timestamp) -> NodeImageCacheStatus {
-        let mut status = current.clone();
+        let (mut status, images) = (current.clone(), self.before());
         for image in &mut status.images {
-            let before = self.before(&Rollout::of(image));
+            let before = images.get(&Rollout::of(image)).copied();
             let (was, is) = (before.map(Stage::of), Stage::of(image));
             image.since = match (before, was) {
                 (Some(before), Some(was)) if was == is => before.since.clone(),

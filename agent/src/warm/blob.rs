@@ -91,7 +91,11 @@ impl Writing<'_> {
             };
             match writer.commit().await {
                 Err(SinkError::Mismatch(_)) if attempt < ATTEMPTS => {}
-                Ok(()) | Err(SinkError::Complete(_)) => return Ok(true),
+                Ok(()) | Err(SinkError::Complete(_)) => {
+                    // The store has it from now on, also where nobody tells it of what came in a moment.
+                    let _ = self.store.stat(&part.digest).await;
+                    return Ok(true);
+                }
                 Err(error) => return Err(error.into()),
             }
         }

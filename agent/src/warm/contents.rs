@@ -1,7 +1,14 @@
 //! What an image consists of, and which of an index's images is for this node.
 
+use std::collections::HashSet;
+
 use onepull_mirror::{Digest, manifest::Manifest};
 use serde::Deserialize;
+use thiserror::Error;
+
+/// Most layers of an image. Runtimes mount at most 127 of them, and the mirror reads no more of a
+/// manifest; one of 4 MiB has room for 40,000, each of them work for this node.
+const MOST_LAYERS: usize = 1024;
 
 /// A system that runs images.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,7 +26,14 @@ pub(crate) enum Contents {
     Index(Vec<Entry>),
     /// An image: its config, and its layers in their order, each once.
     Image(Blob, Vec<Layer>),
+    /// An image that no node takes.
+    TooManyLayers(TooManyLayers),
 }
+
+/// How many layers an image has that has more than are allowed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+#[error("it lists {0} layers; at most {MOST_LAYERS} are allowed")]
+pub(crate) struct TooManyLayers(usize);
 
 /// An image in an index.
 #[derive(Debug, PartialEq, Eq)]
@@ -31,14 +45,14 @@ pub(crate) struct Entry {
 }
 
 /// A blob of an image.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Blob {
     pub(crate) digest: Digest,
     pub(crate) size: u64,
 }
 
 /// A layer of an image.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Layer {
     pub(crate) blob: Blob,
     /// How it is packed.
@@ -94,10 +108,14 @@ impl Contents {
                 manifests.into_iter().filter_map(Descriptor::entry).collect(),
             ));
         }
-        let mut each = Vec::<Layer>::new();
-        for layer in layers? {
+        let layers = layers?;
+        if layers.len() > MOST_LAYERS {
+            return Some(Self::TooManyLayers(TooManyLayers(layers.len())));
+        }
+        let (mut each, mut known) = (Vec::new(), HashSet::new());
+        for layer in layers {
             let layer = Layer { blob: layer.blob()?, media_type: layer.media_type };
-            if !each.contains(&layer) {
+            if known.insert(layer.clone()) {
                 each.push(layer);
             }
         }
@@ -202,6 +220,29 @@ mod tests {
         let layer = |text| Layer { blob: blob(text), media_type: String::new() };
         let image = Contents::Image(blob("c"), vec![layer("a"), layer("b")]);
         assert_eq!(Contents::parse(json.as_bytes()), Some(image));
+    }
+
+    #[test]
+    fn an_image_of_absurdly_many_layers_is_refused_in_a_sentence() {
+        let blob = |number: usize| {
+            let digest = digest(&number.to_string());
+            format!(r#"{{"digest":"{digest}","size":9}}"#)
+        };
+        let parse = |count: usize| {
+            let layers = (0..count).map(blob).collect::<Vec<_>>().join(",");
+            let config = blob(count);
+            let json = format!(r#"{{"schemaVersion":2,"config":{config},"layers":[{layers}]}}"#);
+            Contents::parse(json.as_bytes())
+        };
+        match parse(MOST_LAYERS) {
+            Some(Contents::Image(_, layers)) => assert_eq!(layers.len(), MOST_LAYERS),
+            other => panic!("{other:?}"),
+        }
+        let refusal = match parse(MOST_LAYERS + 1) {
+            Some(Contents::TooManyLayers(refusal)) => refusal.to_string(),
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(refusal, "it lists 1025 layers; at most 1024 are allowed");
     }
 
     #[test]

@@ -153,6 +153,9 @@ impl Warmer {
             Some(Contents::Image(config, layers)) => {
                 Ok(Arc::new(Plan::new(image.digest, config, layers, manifests)))
             }
+            Some(Contents::TooManyLayers(refusal)) => {
+                Err(Obstacle::TooManyLayers(manifests[0].0, refusal))
+            }
             _ => Err(Obstacle::NoManifest(manifests[0].0)),
         }
     }

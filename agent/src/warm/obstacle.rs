@@ -3,7 +3,7 @@
 use onepull_mirror::{Digest, sink::SinkError, warm::WarmError};
 use thiserror::Error;
 
-use super::ledger::State;
+use super::{contents::TooManyLayers, ledger::State};
 use crate::runtime::RuntimeError;
 
 /// What stands between a node and an image.
@@ -21,6 +21,8 @@ pub(crate) enum Obstacle {
     Peers(#[from] WarmError),
     #[error("{0} is neither an image's manifest nor an index")]
     NoManifest(Digest),
+    #[error("the manifest {0} is not used: {1}")]
+    TooManyLayers(Digest, TooManyLayers),
     #[error("the index {index} has no image for linux/{architecture}")]
     NoPlatform { index: Digest, architecture: &'static str },
     #[error("the runtime says that it pulled {0}, and does not list it")]

@@ -62,9 +62,10 @@ impl Plan {
         self.each().map(|blob| blob.digest)
     }
 
-    /// The sizes of layers and config, added up.
+    /// The sizes of layers and config, added up. They are the manifest's claims, so the sum stops at
+    /// the largest number.
     pub(crate) fn bytes(&self) -> u64 {
-        self.each().map(|blob| blob.size).sum()
+        self.each().map(|blob| blob.size).fold(0, u64::saturating_add)
     }
 
     /// Whether all of it is in the store, its manifests included.
@@ -80,20 +81,19 @@ impl Plan {
     }
 
     /// Each layer as it is to be unpacked, by what the config says; none when it says otherwise than
-    /// the manifest.
-    pub(crate) fn unpacked(&self, diffs: &[Digest]) -> Vec<Unpack> {
-        if diffs.len() != self.layers.len() {
-            return Vec::new();
-        }
-        let layers = self.layers.iter().enumerate();
-        let unpack = |(lower, layer): (usize, &Layer)| Unpack {
+    /// the manifest. One at a time: each lists all below it, so all lists together grow with the
+    /// square of the layers.
+    pub(crate) fn unpacked(&self, diffs: &[Digest]) -> impl Iterator<Item = Unpack> {
+        let fits = diffs.len() == self.layers.len();
+        let layers: &[Layer] = if fits { &self.layers } else { &[] };
+        let unpack = move |(lower, layer): (usize, &Layer)| Unpack {
             image: self.image,
             layer: layer.blob.digest,
             size: layer.blob.size,
             media_type: layer.media_type.clone(),
             diffs: diffs[..=lower].to_vec(),
         };
-        layers.map(unpack).collect()
+        layers.iter().enumerate().map(unpack)
     }
 
     fn each(&self) -> impl Iterator<Item = &Blob> {
@@ -126,8 +126,9 @@ mod tests {
         assert_eq!(plan.bytes(), 27);
 
         let diffs = [Digest::sha256(b"a"), Digest::sha256(b"b")];
-        assert_eq!(plan.unpacked(&diffs[..1]), []);
-        let [_, upper] = <[Unpack; 2]>::try_from(plan.unpacked(&diffs)).unwrap();
+        assert_eq!(plan.unpacked(&diffs[..1]).count(), 0);
+        let unpacked: Vec<_> = plan.unpacked(&diffs).collect();
+        let [_, upper] = <[Unpack; 2]>::try_from(unpacked).unwrap();
         assert_eq!((upper.layer, &upper.diffs[..]), (Digest::sha256(b"2"), &diffs[..]));
     }
 }

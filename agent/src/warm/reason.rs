@@ -54,9 +54,10 @@ impl Obstacle {
             Self::Sink(SinkError::Refused { reason, .. }) => of_disk(reason),
             Self::Peers(WarmError::NoSource(_)) => NodeReason::PullStalled,
             Self::Sink(_) | Self::NotListed(_) => NodeReason::RuntimeFailed,
-            Self::Peers(WarmError::TooLarge(_)) | Self::NoManifest(_) | Self::NoPlatform { .. } => {
-                NodeReason::Unknown
-            }
+            Self::Peers(WarmError::TooLarge(_))
+            | Self::NoManifest(_)
+            | Self::TooManyLayers(..)
+            | Self::NoPlatform { .. } => NodeReason::Unknown,
         }
     }
 }

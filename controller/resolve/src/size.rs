@@ -1,5 +1,7 @@
 //! What an image takes on a node: to fetch, and on its disk.
 
+use std::collections::HashSet;
+
 use oci_spec::image::{Descriptor, ImageManifest};
 
 /// Twice and a half of a compressed layer is what it takes unpacked. Of common images (nginx,
@@ -18,9 +20,9 @@ pub(crate) struct Size {
 
 /// Sizes in a manifest are its author's claims, so sums stop at the largest number.
 pub(crate) fn size(manifest: &ImageManifest, manifest_bytes: u64) -> Size {
-    let mut layers: Vec<&Descriptor> = Vec::new();
+    let (mut layers, mut known) = (Vec::<&Descriptor>::new(), HashSet::new());
     for layer in manifest.layers() {
-        if !layers.iter().any(|known| known.digest() == layer.digest()) {
+        if known.insert(layer.digest()) {
             layers.push(layer);
         }
     }

@@ -52,6 +52,16 @@ impl Order {
         unread.push_back(manifest);
     }
 
+    /// These were not read after all. They came before what has passed by since; where there is no
+    /// place for all, the oldest go, as ever.
+    fn put_back(&self, manifests: VecDeque<Digest>) {
+        let mut unread = self.unread();
+        let free = UNREAD.saturating_sub(unread.len());
+        for manifest in manifests.into_iter().rev().take(free) {
+            unread.push_front(manifest);
+        }
+    }
+
     /// Small layers come and go between the large ones, so their order does not matter.
     fn learn(&self, manifest: &Manifest, now: Instant) {
         let large = manifest.children.iter().filter(|child| child.size >= LEAST);
@@ -93,15 +103,22 @@ impl Inner {
         let mut missing = 0;
         for layer in layers.iter().take_while(|layer| *layer != digest) {
             missing += usize::from(self.local_size(layer).await.is_none());
+            // Further ones make no difference, and each is a question to the store.
+            if missing == UNDER_WAY {
+                return self.local_size(digest).await.is_none();
+            }
         }
-        missing >= UNDER_WAY && self.local_size(digest).await.is_none()
+        false
     }
 
-    /// Reads what the runtime fetched from the registry.
+    /// Reads what the runtime fetched from the registry. What there is no time for is left to a later
+    /// layer: a store that is slow to read from would keep this one for each of them.
     async fn read_manifests(&self) {
-        let unread = std::mem::take(&mut *self.order.unread());
+        let mut unread = std::mem::take(&mut *self.order.unread());
         let deadline = Instant::now() + NOTICED;
-        for manifest in unread {
+        while Instant::now() < deadline
+            && let Some(manifest) = unread.pop_front()
+        {
             let mut presence = self.store.follow(&manifest);
             let here = |now: &Option<Presence>| now.is_some_and(|now| now.complete().is_some());
             let left = deadline.saturating_duration_since(Instant::now());
@@ -111,5 +128,6 @@ impl Inner {
                 None => self.order.passed_by(manifest),
             }
         }
+        self.order.put_back(unread);
     }
 }

@@ -1,6 +1,9 @@
 //! The status as it would be written now.
 
-use std::{collections::HashMap, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    time::Duration,
+};
 
 use jiff::Timestamp;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Time;
@@ -78,10 +81,13 @@ fn wanted(
             held.reason = Some(NodeReason::Unknown);
             held.message = Some(short(problem.clone()));
         }
-        Ok(order) => match node.images.iter().find(|status| is_of(status, order)) {
-            Some(status) => fill(&mut held, status, wall),
-            None => held.reason = Some(NodeReason::OtherImagesFirst),
-        },
+        Ok(order) => {
+            let digest = order.digest.to_string();
+            match node.images.iter().find(|status| is_of(status, order, &digest)) {
+                Some(status) => fill(&mut held, status, wall),
+                None => held.reason = Some(NodeReason::OtherImagesFirst),
+            }
+        }
     }
     let [upstream, peers] = counted.of(&held.digest);
     held.bytes_from_upstream += upstream;
@@ -137,7 +143,9 @@ fn leaving(
             held.message = Some(short(problem.clone()));
         }
         Ok(order) => {
-            if let Some(status) = node.removals.iter().find(|status| is_removal(status, order)) {
+            let (digest, name) = (order.digest.to_string(), order.names.first().to_string());
+            let is_it = |status: &&RemovalStatus| status.digest == digest && status.name == name;
+            if let Some(status) = node.removals.iter().find(is_it) {
                 if status.is_gone {
                     held.state = NodeImageState::Removed;
                 }
@@ -149,16 +157,12 @@ fn leaving(
     held
 }
 
-fn is_of(status: &ImageStatus, image: &DesiredImage) -> bool {
+/// `digest`: the image's, written once for all comparisons.
+fn is_of(status: &ImageStatus, image: &DesiredImage, digest: &str) -> bool {
     let names = std::iter::once(&status.name).chain(&status.also);
-    status.digest == image.digest.to_string()
+    status.digest == digest
         && status.source == image.source
         && names.cloned().eq(image.names.iter().map(ToString::to_string))
-}
-
-fn is_removal(status: &RemovalStatus, image: &UnwantedImage) -> bool {
-    let first = image.names.first().to_string();
-    status.digest == image.digest.to_string() && status.name == first
 }
 
 fn short(mut message: String) -> String {
@@ -184,8 +188,8 @@ impl Counted {
     /// Forgets images that are no longer in the spec: who declares one again counts anew.
     pub(crate) fn keep(&mut self, object: Option<&NodeImageCache>) {
         let images = object.into_iter().flat_map(|object| &object.spec.images);
-        let digests: Vec<_> = images.map(|image| &image.digest).collect();
-        self.0.retain(|digest, _| digests.contains(&digest));
+        let digests: HashSet<&str> = images.map(|image| image.digest.as_str()).collect();
+        self.0.retain(|digest, _| digests.contains(digest.as_str()));
     }
 
     fn of(&self, digest: &str) -> [u64; 2] {
