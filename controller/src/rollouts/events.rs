@@ -2,6 +2,7 @@
 
 use std::{collections::HashMap, sync::Arc, time::Duration};
 
+use futures::{FutureExt, StreamExt, stream};
 use kube::{
     Client, Resource,
     runtime::events::{Event as Told, EventType, Recorder, Reporter},
@@ -19,6 +20,9 @@ use crate::{
 
 /// For one event. Nobody waits for it, and what is lost stands in the status as well.
 const LIMIT: Duration = Duration::from_secs(5);
+
+/// Events under way at a time.
+const AT_ONCE: usize = 16;
 
 /// Tells events to the API server.
 pub(super) struct Events {
@@ -40,12 +44,15 @@ impl Events {
         }
         let caches: HashMap<CacheId, &Arc<ImageCache>> =
             caches.iter().map(|cache| (convert::id(cache), cache)).collect();
+        let mut told = Vec::new();
         for event in events {
             info!(reason = event.what.as_str(), "{}", event.what);
             for cache in event.caches.iter().filter_map(|id| caches.get(id)) {
-                self.tell(&event.what, cache).await;
+                told.push(self.tell(&event.what, cache).boxed());
             }
         }
+        // The next plan waits for them, so a slow API server is asked for several at once.
+        stream::iter(told).for_each_concurrent(AT_ONCE, |told| told).await;
     }
 
     async fn tell(&self, what: &Happening, cache: &ImageCache) {
