@@ -31,7 +31,7 @@ use process::Controller;
 pub use table::render;
 
 /// The name and version of the format.
-pub const SCHEMA: &str = "onepull.dev/loadtest-control-plane/v2";
+pub const SCHEMA: &str = "onepull.dev/loadtest-control-plane/v3";
 
 /// What the project holds itself to, at up to 5,000 nodes and 20 images: a plan, the controller's memory,
 /// writes of a node's spec in one rollout; and for a thousand nodes the time until they are warm.
@@ -147,10 +147,12 @@ pub struct PlanTimes {
 /// How often nodes were told something.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SpecWrites {
-    /// The node that was told most often.
+    /// The node that was told most often, of all rollouts together.
     pub most: u64,
     /// On average.
     pub mean: f64,
+    /// The node that was told most often of one rollout.
+    pub most_of_a_rollout: u64,
 }
 
 /// Measures. `command` and `started` are for the report.
@@ -195,7 +197,11 @@ pub async fn measure(
         rollout,
         rest,
         rest_seconds,
-        spec_writes: SpecWrites::between(&told_before, &told_after),
+        spec_writes: SpecWrites::between(
+            &told_before,
+            &told_after,
+            agents.most_told_of_a_rollout(),
+        ),
         status_writes: agents.written(),
         most_status_writes_per_image: agents.most_written_per_image(config.images),
         peak_memory,
@@ -290,7 +296,7 @@ impl ControlPlane {
             (self.rollout.plan_wall.mean_ms > PLAN_MS, "a plan takes too long"),
             (self.peak_memory.bytes() > MEMORY, "the controller takes too much memory"),
             (self.takeover_memory.bytes() > MEMORY, "a takeover takes too much memory"),
-            (self.spec_writes.most > SPEC_WRITES, "a node was told too often"),
+            (self.spec_writes.most_of_a_rollout > SPEC_WRITES, "a node was told too often"),
             (self.rest.lists > 0, "objects are listed again at rest"),
             (slow, "the nodes are warm too late"),
         ];
@@ -301,12 +307,12 @@ impl ControlPlane {
 // === impl SpecWrites ===
 
 impl SpecWrites {
-    fn between(before: &Lists, after: &Lists) -> Self {
+    fn between(before: &Lists, after: &Lists, most_of_a_rollout: u64) -> Self {
         let writes = after.iter().map(|(node, now)| now - before.get(node).copied().unwrap_or(0));
         let writes: Vec<u64> = writes.collect();
         let (most, sum) = (writes.iter().copied().max(), writes.iter().sum::<u64>());
         #[allow(clippy::cast_precision_loss, reason = "a figure for people")]
         let mean = sum as f64 / writes.len().max(1) as f64;
-        Self { most: most.unwrap_or(0), mean }
+        Self { most: most.unwrap_or(0), mean, most_of_a_rollout }
     }
 }

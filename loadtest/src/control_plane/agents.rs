@@ -6,10 +6,10 @@
 //! object each; 5,000 watches would measure this machine's sockets.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     pin::pin,
     sync::{
-        Arc,
+        Arc, Mutex, PoisonError,
         atomic::{AtomicU64, AtomicUsize, Ordering},
     },
     time::Duration,
@@ -22,7 +22,7 @@ use kube::{
     core::{NotUsed, Object},
     runtime::{WatchStreamExt, watcher, watcher::Event},
 };
-use onepull_api::{NodeImageCache, NodeImageCacheSpec};
+use onepull_api::{DesiredImage, NodeImageCache, NodeImageCacheSpec};
 use serde_json::json;
 use tokio::{
     select,
@@ -65,6 +65,8 @@ struct Shared {
     joined: AtomicUsize,
     written: AtomicU64,
     most: AtomicU64,
+    /// How often a node was told something else of a cache.
+    told: Mutex<HashMap<(String, String), u64>>,
 }
 
 // === impl Agents ===
@@ -78,6 +80,7 @@ impl Agents {
             joined: AtomicUsize::new(0),
             written: AtomicU64::new(0),
             most: AtomicU64::new(0),
+            told: Mutex::default(),
         });
         let mut running = JoinSet::new();
         running.spawn(dispatch(client.clone(), Arc::clone(&shared), nodes as usize));
@@ -92,6 +95,12 @@ impl Agents {
     /// Writes of all agents so far.
     pub(super) fn written(&self) -> u64 {
         self.shared.written.load(Ordering::Relaxed)
+    }
+
+    /// How often the node that was told most of one rollout was told of it.
+    pub(super) fn most_told_of_a_rollout(&self) -> u64 {
+        let told = self.shared.told.lock().unwrap_or_else(PoisonError::into_inner);
+        told.values().copied().max().unwrap_or(0)
     }
 
     /// Writes of the agent that wrote most, without its first, for each image.
@@ -115,6 +124,7 @@ async fn dispatch(client: Client, shared: Arc<Shared>, nodes: usize) {
                 let order = Arc::new((object.metadata.generation, object.spec));
                 match orders.get(&name) {
                     Some(known) => {
+                        shared.note_told(&name, &known.borrow().1, &order.1);
                         known.send_if_modified(|old| {
                             let is_new = old.0 != order.0;
                             *old = order;
@@ -132,6 +142,28 @@ async fn dispatch(client: Client, shared: Arc<Shared>, nodes: usize) {
             Err(error) => warn!(%error, "agents cannot watch; trying again"),
         }
     }
+}
+
+// === impl Shared ===
+
+impl Shared {
+    fn note_told(&self, node: &str, before: &NodeImageCacheSpec, now: &NodeImageCacheSpec) {
+        let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+        for cache in told_of(before, now) {
+            *told.entry((node.to_owned(), cache)).or_default() += 1;
+        }
+    }
+}
+
+/// The caches of whose images something else is said.
+fn told_of(before: &NodeImageCacheSpec, now: &NodeImageCacheSpec) -> BTreeSet<String> {
+    let all = before.images.iter().chain(&now.images);
+    let mut caches: BTreeSet<String> = all.flat_map(|image| image.caches.clone()).collect();
+    caches.retain(|cache| {
+        let is_of = |image: &&DesiredImage| image.caches.contains(cache);
+        !before.images.iter().filter(is_of).eq(now.images.iter().filter(is_of))
+    });
+    caches
 }
 
 async fn agent(name: String, mut orders: watch::Receiver<Order>, shared: Arc<Shared>) {
@@ -167,5 +199,38 @@ async fn agent(name: String, mut orders: watch::Receiver<Order>, shared: Arc<Sha
         shared.most.fetch_max(writes, Ordering::Relaxed);
         last = Some(status);
         sleep(TOGETHER).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use onepull_api::Source;
+
+    use super::*;
+
+    fn told(images: &[(&str, Source)]) -> NodeImageCacheSpec {
+        let image = |(name, source): &(&str, Source)| DesiredImage {
+            refs: vec![format!("r.example/{name}:v1")],
+            digest: (*name).to_owned(),
+            source: *source,
+            generation: 1,
+            caches: vec![name[..1].to_owned()],
+        };
+        NodeImageCacheSpec { images: images.iter().map(image).collect(), ..Default::default() }
+    }
+
+    #[test]
+    fn a_node_is_told_of_the_caches_whose_images_changed() {
+        let caches = |before: &[_], now: &[_]| {
+            told_of(&told(before), &told(now)).into_iter().collect::<String>()
+        };
+        let (upstream, peers) = (Source::Upstream, Source::Peers);
+        assert_eq!(caches(&[], &[("a1", peers), ("b1", peers)]), "ab");
+        assert_eq!(caches(&[("a1", peers)], &[("a1", peers), ("b1", peers)]), "b");
+        assert_eq!(
+            caches(&[("a1", peers), ("b1", peers)], &[("a1", upstream), ("b1", peers)]),
+            "a"
+        );
+        assert_eq!(caches(&[("a1", peers)], &[("a1", peers)]), "");
     }
 }

@@ -47,7 +47,11 @@ fn limited(m: &ControlPlane) -> Vec<Row> {
         plan("by the clock", m.rest.plan_wall),
         row("memory, most", mib(m.peak_memory), memory()),
         row("memory of who takes over, most", mib(m.takeover_memory), memory()),
-        row("writes of a spec, most", m.spec_writes.most.to_string(), SPEC_WRITES.to_string()),
+        row(
+            "writes of a spec in a rollout, most",
+            m.spec_writes.most_of_a_rollout.to_string(),
+            SPEC_WRITES.to_string(),
+        ),
         row(&lists, m.rest.lists.to_string(), "0".into()),
         row("as the API server counts", m.rest.lists_at_api_server.to_string(), "0".into()),
     ]
@@ -56,7 +60,8 @@ fn limited(m: &ControlPlane) -> Vec<Row> {
 fn others(m: &ControlPlane) -> Vec<Row> {
     let rows = [
         ("plans, rollout and rest", format!("{} and {}", m.rollout.plans, m.rest.plans)),
-        ("writes of a spec, mean", format!("{:.2}", m.spec_writes.mean)),
+        ("of a spec in all rollouts, mean", format!("{:.2}", m.spec_writes.mean)),
+        ("of a spec in all rollouts, most", m.spec_writes.most.to_string()),
         ("writes that failed", m.rollout.write_errors.to_string()),
         ("look with its writes, mean", format!("{:.2} s", m.rollout.reconcile_mean_seconds)),
         ("CPU of the controller, rollout", seconds(m.rollout.cpu_seconds)),
