@@ -31,6 +31,7 @@ mod events;
 mod inputs;
 
 use deed::Deed;
+pub(crate) use deeds::FINALIZER;
 use doing::{Doing, Done};
 use events::Events;
 use inputs::Nodes;

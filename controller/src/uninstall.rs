@@ -3,7 +3,8 @@
 //! The agents' DaemonSet is told to run `onepull-agent uninstall --stay` in place of `serve`, on all nodes at once. So a
 //! node's own kubelet brings it about, also where the agent was broken, and no agent is left that would undo it. A
 //! node that is not there is not waited for: its pulls go past a mirror that does not answer, to the registry
-//! ([ADR 23](../../docs/adr/0023-one-chart-and-agents-that-clean-up.md)).
+//! ([ADR 23](../../docs/adr/0023-one-chart-and-agents-that-clean-up.md)). Then the controllers end, and the ImageCaches, which
+//! stay, can be deleted without them.
 
 use std::{fmt, time::Duration};
 
@@ -19,9 +20,11 @@ use thiserror::Error;
 use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
+mod caches;
 mod change;
 mod progress;
 
+pub use caches::DEPLOYMENT;
 use progress::{Progress, is_away, unfinished};
 
 /// The agents' DaemonSet.
@@ -32,6 +35,11 @@ pub const CONTAINER: &str = "agent";
 
 /// What agents run in the end: they stay, and are ready once nothing is left on their node.
 pub const ARGUMENTS: [&str; 2] = ["uninstall", "--stay"];
+
+/// Whether a container with these arguments does that.
+pub(crate) fn is_told(arguments: &[String]) -> bool {
+    arguments.get(..ARGUMENTS.len()).is_some_and(|it| it == ARGUMENTS)
+}
 
 /// By what the agents' pods are found.
 pub const PODS: &str = "app.kubernetes.io/name=onepull,app.kubernetes.io/component=agent";
@@ -82,17 +90,32 @@ pub enum UninstallError {
     /// The API server does not say how far it is.
     #[error("cannot see how far the agents are: {0}")]
     Look(#[source] kube::Error),
+    /// The controllers were not told to end.
+    #[error("cannot end the controllers: {0}; uninstall again")]
+    Controllers(#[source] kube::Error),
+    /// The caches are held as before.
+    #[error(
+        "cannot let go of the ImageCaches: {0}; uninstall again, or helm uninstall --no-hooks and, for each \
+         that is to be deleted, kubectl patch imagecache NAME --type=merge -p '{{\"metadata\":{{\"finalizers\":null}}}}'"
+    )]
+    Caches(#[source] kube::Error),
 }
 
 /// Names of nodes in a sentence: the first few.
 #[derive(Debug)]
 pub struct Names(Vec<String>);
 
-/// Tells the agents, and waits until all nodes that are there are done.
+/// Tells the agents, waits until all nodes that are there are done, and lets go of the ImageCaches.
 ///
 /// # Errors
 /// When some are not, or the API server does not answer.
 pub async fn uninstall(client: Client, config: &Config) -> Result<Outcome, UninstallError> {
+    let outcome = clear_nodes(&client, config).await?;
+    caches::let_go(&client, &config.namespace).await?;
+    Ok(outcome)
+}
+
+async fn clear_nodes(client: &Client, config: &Config) -> Result<Outcome, UninstallError> {
     let daemon_sets: Api<DaemonSet> = Api::namespaced(client.clone(), &config.namespace);
     if !tell(&daemon_sets).await.map_err(UninstallError::Tell)? {
         info!("there is no DaemonSet {DAEMON_SET}: nothing to do");
@@ -111,7 +134,7 @@ pub async fn uninstall(client: Client, config: &Config) -> Result<Outcome, Unins
             (before, moved) = (progress, now);
         }
         if now >= moved + config.stalled || now >= end {
-            let rest = Rest::look(&client, &config.namespace, progress).await;
+            let rest = Rest::look(client, &config.namespace, progress).await;
             let rest = rest.map_err(UninstallError::Look)?;
             if let Some(outcome) = rest.outcome() {
                 warn!("not there, and left as they are: {}", Names(outcome.away.clone()));

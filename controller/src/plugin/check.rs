@@ -22,7 +22,7 @@ use super::{
 };
 use crate::{
     serve::LEASE,
-    uninstall::{DAEMON_SET, PODS},
+    uninstall::{DAEMON_SET, DEPLOYMENT, PODS},
 };
 
 mod agents;
@@ -37,9 +37,6 @@ use seen::{AgentPod, Reported, Seen};
 
 /// The namespace that the chart's documentation installs onepull in.
 const INSTALLED_IN: &str = "onepull-system";
-
-/// The controllers' Deployment.
-const DEPLOYMENT: &str = "onepull-controller";
 
 /// Looks at what runs, and at what agents found on their nodes.
 #[derive(Debug, clap::Args)]

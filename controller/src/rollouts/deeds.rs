@@ -17,7 +17,7 @@ use crate::{
 };
 
 /// Holds a cache back from its deletion until its images are removed.
-const FINALIZER: &str = "onepull.dev/images";
+pub(crate) const FINALIZER: &str = "onepull.dev/images";
 
 /// All that differs. `questions` are those that nodes are to be asked, by their names. The lists of nodes
 /// that are told something are taken out of the plan.

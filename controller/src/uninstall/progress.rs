@@ -7,7 +7,7 @@ use k8s_openapi::api::{
     core::v1::{Node, Pod},
 };
 
-use super::{ARGUMENTS, CONTAINER};
+use super::{CONTAINER, is_told};
 
 /// How many nodes are done, as the DaemonSet's status says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -59,9 +59,7 @@ pub(super) fn unfinished(pods: &[Pod]) -> BTreeSet<String> {
 fn is_done(pod: &Pod) -> bool {
     let containers = pod.spec.iter().flat_map(|spec| &spec.containers);
     let mut agents = containers.filter(|container| container.name == CONTAINER);
-    let uninstalls =
-        |args: &[String]| args.get(..ARGUMENTS.len()).is_some_and(|it| it == ARGUMENTS);
-    let told = agents.any(|agent| agent.args.as_deref().is_some_and(uninstalls));
+    let told = agents.any(|agent| agent.args.as_deref().is_some_and(is_told));
     let conditions = pod.status.iter().flat_map(|status| status.conditions.iter().flatten());
     let mut ready = conditions.filter(|condition| condition.type_ == "Ready");
     told && pod.metadata.deletion_timestamp.is_none() && ready.any(|it| it.status == "True")
@@ -78,6 +76,7 @@ mod tests {
     use serde_json::{Value, json};
 
     use super::*;
+    use crate::uninstall::ARGUMENTS;
 
     fn daemon_set(generation: i64, updated: i32, ready: i32) -> DaemonSet {
         let status = json!({

@@ -10,13 +10,7 @@ use crate::stage::{Controller, Stage};
 
 /// Three nodes in the middle of a rollout: one pulls from the registry, the others follow, none has it all.
 async fn midway(test: &str) -> Option<(Stage, Controller)> {
-    let stage = Stage::set(test).await?;
-    stage.agents.halt();
-    for name in ["a", "b", "c"] {
-        stage.node(name, "gpu").await;
-    }
-    let controller = stage.controller("one").await;
-    stage.cache("models", &json!({"cacheSpec": [{"images": [stage.image("v1")]}]})).await;
+    let (stage, controller) = Stage::begun(test).await?;
     all_are_told(&stage, stage.image.manifest_digest().as_ref()).await;
     Some((stage, controller))
 }

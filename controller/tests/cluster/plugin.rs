@@ -42,13 +42,7 @@ impl Stage {
 
 /// Three nodes in the middle of a rollout: one pulls from the registry, the others follow, none has it all.
 async fn midway(test: &str) -> Option<(Stage, Controller)> {
-    let stage = Stage::set(test).await?;
-    stage.agents.halt();
-    for name in ["a", "b", "c"] {
-        stage.node(name, "gpu").await;
-    }
-    let controller = stage.controller("one").await;
-    stage.cache("models", &json!({"cacheSpec": [{"images": [stage.image("v1")]}]})).await;
+    let (stage, controller) = Stage::begun(test).await?;
     stage
         .eventually("all nodes say that they bring it in", async || {
             let status = stage.onepull_json(&["status", "models"]).await;

@@ -86,6 +86,18 @@ impl Stage {
         Some(Self { server, client, registry, image, agents, plain_http, _agents, folder })
     }
 
+    /// One with three nodes and a rollout that gets no further than its begin until the agents go on.
+    pub(crate) async fn begun(test: &str) -> Option<(Self, Controller)> {
+        let stage = Self::set(test).await?;
+        stage.agents.halt();
+        for name in ["a", "b", "c"] {
+            stage.node(name, "gpu").await;
+        }
+        let controller = stage.controller("one").await;
+        stage.cache("models", &json!({"cacheSpec": [{"images": [stage.image("v1")]}]})).await;
+        Some((stage, controller))
+    }
+
     /// A ready node with this label.
     pub(crate) async fn node(&self, name: &str, pool: &str) {
         let api: Api<Node> = Api::all(self.client.clone());

@@ -4,12 +4,12 @@
 use std::{path::Path, time::Duration};
 
 use k8s_openapi::api::{
-    apps::v1::DaemonSet,
+    apps::v1::{DaemonSet, Deployment},
     core::v1::{Node, Pod},
 };
 use kube::{
-    Api,
-    api::{Patch, PatchParams, PostParams},
+    Api, ResourceExt,
+    api::{DeleteParams, Patch, PatchParams, PostParams},
 };
 use onepull_controller::uninstall::{Config, Outcome, UninstallError, uninstall};
 use serde_json::{Value, json};
@@ -171,4 +171,27 @@ async fn where_there_are_no_agents_there_is_nothing_to_do() {
     stage.kubectl(&["delete", "daemonset", AGENT, "--namespace", SYSTEM]).await;
     let outcome = stage.uninstall(&config(5)).await.unwrap();
     assert_eq!(outcome, Outcome { done: 0, away: Vec::new() });
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn caches_whose_images_were_to_be_removed_can_still_be_deleted() {
+    let Some(stage) = Stage::set("caches can be deleted").await else { return };
+    stage.kubectl(&["delete", "daemonset", AGENT, "--namespace", SYSTEM]).await;
+    let controller = stage.controller("one").await;
+    for (name, on_delete) in [("kept", "Keep"), ("removed", "Remove")] {
+        let list = json!([{"images": [stage.image("v1")]}]);
+        stage.cache(name, &json!({"cacheSpec": list, "onDelete": on_delete})).await;
+    }
+    let held = async || !stage.caches().get("removed").await.unwrap().finalizers().is_empty();
+    stage.eventually("the controller holds it", held).await;
+    // What its pods would do, now that there are to be none.
+    drop(controller);
+    stage.uninstall(&config(5)).await.unwrap();
+    let deployments: Api<Deployment> = Api::namespaced(stage.client.clone(), SYSTEM);
+    let deployment = deployments.get("onepull-controller").await.unwrap();
+    assert_eq!(deployment.spec.replicas, Some(0));
+    for name in ["kept", "removed"] {
+        stage.caches().delete(name, &DeleteParams::default()).await.unwrap();
+        assert!(stage.caches().get_opt(name).await.unwrap().is_none(), "{name}");
+    }
 }

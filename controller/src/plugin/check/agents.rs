@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     plugin::{pool::Place, words::count},
-    uninstall::{ARGUMENTS, DAEMON_SET},
+    uninstall::{DAEMON_SET, is_told},
 };
 
 const CHECK: &str = "agents";
@@ -47,7 +47,7 @@ impl Agents {
         };
         if is_uninstalled(daemon_set) {
             let what = "the agents have been told to uninstall, and serve nothing";
-            let todo = "helm upgrade lets them serve again; helm uninstall takes the rest away";
+            let todo = "helm upgrade (Helm 4: --force-conflicts) lets them serve again; helm uninstall takes the rest away";
             findings.insert(Finding::problem(CHECK, what, todo), Vec::new());
         }
         let mut agents = Self::default();
@@ -158,7 +158,7 @@ fn of_pod(namespace: &str, pod: Option<&AgentPod>) -> Option<Finding> {
 fn is_uninstalled(daemon_set: &DaemonSet) -> bool {
     let containers = pod_of(daemon_set).map(|pod| &pod.containers);
     let mut arguments = containers.into_iter().flatten().filter_map(|it| it.args.as_ref());
-    arguments.any(|arguments| *arguments == ARGUMENTS)
+    arguments.any(|arguments| is_told(arguments))
 }
 
 fn pod_of(daemon_set: &DaemonSet) -> Option<&PodSpec> {

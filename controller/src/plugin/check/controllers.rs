@@ -4,10 +4,10 @@ use jiff::{SignedDuration, Timestamp};
 use serde::Serialize;
 
 use super::{
-    DEPLOYMENT,
     finding::{Finding, Findings},
     seen::Seen,
 };
+use crate::uninstall::DEPLOYMENT;
 
 /// A lease is renewed every few seconds; one that is older is nobody's, or the clocks of the two differ.
 const STALE: SignedDuration = SignedDuration::from_secs(60);

@@ -165,7 +165,11 @@ mod tests {
     #[test]
     fn a_node_without_a_pod_or_a_report_and_agents_that_are_uninstalled_are_named() {
         let mut seen = well();
-        seen.daemon_set = Some(daemon_set(&["uninstall", "--stay"]));
+        seen.daemon_set = Some(daemon_set(&[
+            "uninstall",
+            "--stay",
+            "--data-dir-parent=/run/onepull/data-parent",
+        ]));
         seen.pods.remove("a");
         seen.reported.remove("b");
         seen.lease = Err("you may not get leases".into());
