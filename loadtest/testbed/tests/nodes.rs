@@ -5,24 +5,13 @@
 use std::fs;
 
 use onepull_testbed::{
-    ApiServer, Lab, Layout, Requirement, Shape,
+    Layout, Shape,
     deadline::eventually,
-    kube::{ControlPlane, HOSTS_DIR, Node, NodeOptions, Options},
+    kube::{CLUSTER, Cluster, HOSTS_DIR},
     layout::Spec,
-    net::Names,
     process::run,
-    registry, skip,
+    skip,
 };
-
-const NEEDED: [Requirement; 7] = [
-    Requirement::Root,
-    Requirement::Iproute,
-    Requirement::Iptables,
-    Requirement::Containerd22,
-    Requirement::Kubernetes,
-    Requirement::Pods,
-    Requirement::Registry,
-];
 
 const LIMIT: std::time::Duration = std::time::Duration::from_secs(120);
 
@@ -47,28 +36,17 @@ spec:
 
 #[tokio::test]
 async fn pods_run_on_every_node_reach_each_other_and_end_with_it() {
-    if skip("pods_run_on_every_node_reach_each_other_and_end_with_it", &NEEDED) {
+    if skip("pods_run_on_every_node_reach_each_other_and_end_with_it", &CLUSTER) {
         return;
     }
-    let lab = Lab::new().unwrap();
-    let (control, store) =
-        (lab.node("control", Shape::OPEN).unwrap(), lab.node("store", Shape::OPEN).unwrap());
-    let server = ApiServer::start_with(Options { host: Some(&control) }).await.unwrap();
-    let _others = ControlPlane::start(&server).unwrap();
-    let names = Names::start(&lab, &[("registry.example", store.ip())]).await.unwrap();
-    let options = registry::Options { host: Some(&store), port: Some(80), ..Default::default() };
-    let registry = onepull_testbed::Registry::start(options).await.unwrap();
+    let mut cluster = Cluster::start("registry.example").await.unwrap();
     let folder = tempfile::tempdir().unwrap();
     let image = Layout::waiting(folder.path(), &Spec::even(1 << 20, 2, 1)).unwrap();
-    registry.push(&image, "team/app", "v1").await.unwrap();
-    let plain = "server = \"http://registry.example\"\n";
-    let mut nodes = Vec::new();
+    cluster.registry.push(&image, "team/app", "v1").await.unwrap();
     for name in ["node-1", "node-2"] {
-        let hosts = [("registry.example", plain)];
-        let names = Some(names.address());
-        let options = NodeOptions { name, shape: Shape::OPEN, names, hosts: &hosts, images: &[] };
-        nodes.push(Node::join(&lab, &server, options).await.unwrap());
+        cluster.join(name, Shape::OPEN, &[]).await.unwrap();
     }
+    let Cluster { nodes, server, .. } = &mut cluster;
 
     let file = folder.path().join("pods.yaml");
     fs::write(&file, PODS).unwrap();
@@ -94,7 +72,7 @@ async fn pods_run_on_every_node_reach_each_other_and_end_with_it() {
     assert!(written.iter().any(|path| path.as_os_str() == hosts.as_str()), "{written:?}");
     assert!(!std::path::Path::new("/var/lib/kubelet/config.yaml").exists());
     let root = machine.see("/");
-    drop(nodes);
+    nodes.clear();
     assert!(!root.exists());
     let shims = async || {
         let all = run(std::process::Command::new("ps").args(["-eo", "args"])).ok()?;

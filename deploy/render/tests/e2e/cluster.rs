@@ -1,31 +1,24 @@
 //! A cluster of three nodes, its registry, and the workstation of who installs onepull.
 
-use std::time::Duration;
+use std::{
+    ops::{Deref, DerefMut},
+    time::Duration,
+};
 
 use onepull_deploy::deploy;
 use onepull_testbed::{
-    ApiServer, Host, Lab, Layout, Registry, Requirement, Shape,
-    kube::{ControlPlane, Node, NodeOptions, Options},
+    Layout, Requirement, Shape,
+    kube::{self, CLUSTER},
     layout::Spec,
-    net::Names,
-    registry, skip,
+    skip,
 };
 use tempfile::TempDir;
 use tokio::sync::{Mutex, MutexGuard};
 
 use crate::workstation::Workstation;
 
-pub(crate) const NEEDED: [Requirement; 9] = [
-    Requirement::Root,
-    Requirement::Iproute,
-    Requirement::Iptables,
-    Requirement::Containerd22,
-    Requirement::Kubernetes,
-    Requirement::Pods,
-    Requirement::Helm,
-    Requirement::Registry,
-    Requirement::ImageTools,
-];
+/// Beside what a cluster needs.
+const NEEDED: [Requirement; 3] = [Requirement::Curl, Requirement::Helm, Requirement::ImageTools];
 
 /// Beyond this nothing is slow any more, but broken: three nodes share two cores with whatever else runs.
 pub(crate) const LIMIT: Duration = Duration::from_secs(240);
@@ -36,24 +29,14 @@ pub(crate) const REGISTRY: &str = "registry.example";
 /// Links are slow enough for a pull to be seen, and for the machine to keep up with all of them.
 const LINK: u64 = 200_000_000;
 
-/// What administrators of nodes have there for a registry without TLS.
-const HOSTS: &str = "# Written by hand.\nserver = \"http://registry.example\"\n";
-
 /// How the images of the stories are made: 64 MiB in four layers.
 const SIZE: u64 = 64 << 20;
 const LAYERS: u64 = 4;
 
 pub(crate) struct Cluster {
-    pub(crate) nodes: Vec<Node>,
     pub(crate) workstation: Workstation,
-    pub(crate) registry: Registry,
-    _control_plane: ControlPlane,
-    pub(crate) server: ApiServer,
-    names: Names,
-    _control: Host,
-    pub(crate) store: Host,
+    cluster: kube::Cluster,
     folder: TempDir,
-    lab: Lab,
     _turn: MutexGuard<'static, ()>,
 }
 
@@ -65,57 +48,37 @@ static TURN: Mutex<()> = Mutex::const_new(());
 impl Cluster {
     /// Starts one, unless something is missing here.
     pub(crate) async fn for_test(test: &str) -> Option<Self> {
-        if skip(test, &NEEDED) {
+        if skip(test, &[CLUSTER.as_slice(), &NEEDED].concat()) {
             return None;
         }
         let turn = TURN.lock().await;
-        let lab = Lab::new().unwrap();
-        let [control, store, desk] =
-            ["control", "store", "desk"].map(|name| lab.node(name, Shape::OPEN).unwrap());
-        let server = ApiServer::start_with(Options { host: Some(&control) }).await.unwrap();
-        let control_plane = ControlPlane::start(&server).unwrap();
-        let names = Names::start(&lab, &[(REGISTRY, store.ip())]).await.unwrap();
-        let options =
-            registry::Options { host: Some(&store), port: Some(80), ..Default::default() };
-        let registry = Registry::start(options).await.unwrap();
-        let workstation = Workstation::start(desk, &server, names.address()).await;
-        let mut cluster = Self {
-            nodes: Vec::new(),
-            workstation,
-            registry,
-            _control_plane: control_plane,
-            server,
-            names,
-            _control: control,
-            store,
-            folder: tempfile::tempdir().unwrap(),
-            lab,
-            _turn: turn,
-        };
+        let mut cluster = kube::Cluster::start(REGISTRY).await.unwrap();
+        let desk = cluster.host("desk").unwrap();
+        let workstation = Workstation::start(desk, &cluster.server, cluster.names()).await;
         for name in ["node-1", "node-2", "node-3"] {
-            cluster.add(name, &[]).await;
+            cluster.join(name, Shape::both(LINK), &[]).await.unwrap();
         }
-        cluster.store.reshape(Shape::both(LINK)).unwrap();
-        Some(cluster)
+        cluster.store().reshape(Shape::both(LINK)).unwrap();
+        Some(Self { workstation, cluster, folder: tempfile::tempdir().unwrap(), _turn: turn })
     }
 
     /// Adds a node whose disk has onepull's image, as one needs whose registry is away.
     pub(crate) async fn add_node_with_onepull(&mut self, name: &str) {
         let image = Layout::open(deploy().join("../target/image/layout")).unwrap();
-        self.add(name, &[(&image, "registry.example/onepull:0.1.0")]).await;
-    }
-
-    /// Adds a node.
-    async fn add(&mut self, name: &str, images: &[(&Layout, &str)]) {
-        let hosts = [(REGISTRY, HOSTS)];
-        let names = Some(self.names.address());
-        let options = NodeOptions { name, shape: Shape::both(LINK), names, hosts: &hosts, images };
-        let node = Node::join(&self.lab, &self.server, options).await.unwrap();
-        self.nodes.push(node);
+        let images = [(&image, "registry.example/onepull:0.1.0")];
+        self.cluster.join(name, Shape::both(LINK), &images).await.unwrap();
     }
 
     pub(crate) async fn kubectl(&self, arguments: &[&str]) -> String {
         self.server.kubectl(arguments).await.unwrap()
+    }
+
+    /// What `output` says of the agents' pods on a node.
+    pub(crate) async fn agents_on(&self, node: &str, output: &str) -> String {
+        let node = format!("--field-selector=spec.nodeName={node}");
+        let agents = "--selector=app.kubernetes.io/component=agent";
+        let namespace = "--namespace=onepull-system";
+        self.kubectl(&["get", "pods", namespace, agents, &node, "--output", output]).await
     }
 
     /// An image with a program that waits; images of different seeds have only that in common.
@@ -139,7 +102,7 @@ impl Cluster {
 
     /// Bytes that the registry has sent so far.
     pub(crate) fn sent(&self) -> u64 {
-        self.store.traffic().unwrap().tx
+        self.store().traffic().unwrap().tx
     }
 
     /// On how many nodes containerd lists an image.
@@ -152,5 +115,19 @@ impl Cluster {
             }
         }
         holders
+    }
+}
+
+impl Deref for Cluster {
+    type Target = kube::Cluster;
+
+    fn deref(&self) -> &kube::Cluster {
+        &self.cluster
+    }
+}
+
+impl DerefMut for Cluster {
+    fn deref_mut(&mut self) -> &mut kube::Cluster {
+        &mut self.cluster
     }
 }

@@ -1,25 +1,32 @@
 //! Agents that cannot work are no worse than none.
 
-use std::time::Duration;
+use std::{fs, time::Duration};
 
-use onepull_testbed::deadline::eventually;
+use onepull_testbed::{deadline::eventually, kube::HOSTS_DIR};
 
 use crate::{
-    cluster::{Cluster, LIMIT},
+    cluster::{Cluster, LIMIT, REGISTRY},
     pods::Start,
     readme::commands,
     report::Report,
 };
 
 /// What is wrong, and the values that make it so. The kubelet has the second one's port; the third one's folder is not there.
-const FAULTS: [(&str, &str); 3] = [
+const FAULTS: [(&str, &str); 4] = [
     (
         "its program is not in the image",
         "image.repository=registry.example/team/wrong,image.tag=v1",
     ),
     ("its port is taken", "agent.ports.mirror=10250"),
     ("its socket is elsewhere", "containerd.socket=/run/elsewhere/containerd.sock"),
+    (
+        "it ends at once",
+        "agent.extraEnv[0].name=ONEPULL_UPLOAD_RATE,agent.extraEnv[0].value=nonsense",
+    ),
 ];
+
+/// Where agents listen unless they are told otherwise, and where they point containerd.
+const MIRROR: &str = "127.0.0.1:29900";
 
 /// Links set how long a pull takes, so it differs little; half more is a pull that waited for somebody.
 const SLOWER: f64 = 1.5;
@@ -46,6 +53,7 @@ async fn pods_pull_as_before_beside_agents_that_cannot_work() {
     as_before("beside onepull", &beside);
     for ((what, values), index) in FAULTS.into_iter().zip(0..) {
         break_agents(&cluster, values).await;
+        assert_pointed_at_a_mirror(&cluster, what);
         let start = pull(&cluster, &format!("fault-{index}")).await;
         report.pod(&format!("beside an agent: {what}"), &start);
         as_before(what, &start);
@@ -78,14 +86,30 @@ pub(crate) fn failed(start: &Start) -> bool {
     start.events.iter().any(|reason| reason == "Failed" || reason == "BackOff")
 }
 
+/// On the first node; the agent that wrote it there is gone.
+fn assert_pointed_at_a_mirror(cluster: &Cluster, what: &str) {
+    let file = cluster.nodes[0].machine().see(HOSTS_DIR).join(REGISTRY).join("hosts.toml");
+    let text = fs::read_to_string(file).unwrap();
+    assert!(text.contains(&format!("http://{MIRROR}")), "{what}: {text}");
+}
+
+/// Whether nobody listens where containerd of the first node asks.
+fn mirror_is_dead(cluster: &Cluster) -> bool {
+    let knock = format!("exec 3<>/dev/tcp/{}", MIRROR.replace(':', "/"));
+    cluster.nodes[0].machine().run("bash", &["-c", &knock]).is_err()
+}
+
 /// Upgrades to values by which no agent works, and waits until that of the first node does not.
 async fn break_agents(cluster: &Cluster, values: &str) {
     let upgrade = format!(
         "helm upgrade onepull deploy/chart --namespace onepull-system --reuse-values \
-         --set {values} --set agent.maxUnavailable=100%"
+         --set '{values}' --set agent.maxUnavailable=100%"
     );
     cluster.workstation.types(&upgrade).await;
-    let broken = async || (ready_agents(cluster).await == "0").then_some(());
+    let broken = async || {
+        let dead = ready_agents(cluster).await == "0" && mirror_is_dead(cluster);
+        dead.then_some(())
+    };
     eventually("the agents broke", LIMIT, broken).await.unwrap();
     // What the last good one was still sending has ended.
     tokio::time::sleep(Duration::from_secs(1)).await;

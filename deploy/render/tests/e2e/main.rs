@@ -10,4 +10,5 @@ mod pods;
 mod readme;
 mod report;
 mod rollout;
+mod token;
 mod workstation;

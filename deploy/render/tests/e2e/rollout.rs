@@ -7,6 +7,7 @@ use crate::{
     pods::Start,
     readme::commands,
     report::Report,
+    token,
 };
 
 /// What README's cache declares.
@@ -38,7 +39,8 @@ async fn declared_images_are_there_before_their_pods_also_when_the_registry_is_g
     assert!(shown.contains("Ready"), "{shown}");
     // Its exit status says that all pods of it can start now.
     cluster.workstation.types("kubectl onepull preflight models").await;
-    cluster.workstation.types("kubectl onepull check").await;
+    all_preflights_report_no_problem(&cluster).await;
+    token::opens_nothing_but_its_own_node(&cluster).await;
 
     let said = cluster.workstation.types(start).await;
     assert!(said.contains("already present on machine"), "{said}");
@@ -62,6 +64,25 @@ async fn declared_images_are_there_before_their_pods_also_when_the_registry_is_g
     let late = started_without_a_pull(&cluster, "late", "node-4").await;
     report.pod("without a registry, on a node that came later", &late);
     report.done();
+}
+
+/// Agents look at their nodes up to a minute after they start. Until then a check passes that says so.
+async fn all_preflights_report_no_problem(cluster: &Cluster) {
+    let reported = async || {
+        let said = cluster.workstation.types("kubectl onepull check").await;
+        (without_a_problem(&said) == 3).then_some(())
+    };
+    eventually("all agents reported their preflights", LIMIT, reported).await.unwrap();
+}
+
+/// On how many nodes a check has seen a preflight without a problem.
+fn without_a_problem(said: &str) -> u32 {
+    let line = said.lines().find_map(|line| line.strip_prefix("preflights ")).unwrap();
+    let nodes = |part: &str| match part.trim().split_once(' ') {
+        Some((nodes, "well" | "with warnings")) => nodes.parse::<u32>().unwrap(),
+        _ => 0,
+    };
+    line.split(',').map(nodes).sum()
 }
 
 /// The bytes of an image that who has another one lacks.

@@ -18,7 +18,7 @@ use super::{
     cri::Cri,
 };
 use crate::{
-    machine::{Door, Machine},
+    machine::Door,
     net::command_in,
     process::{Process, run},
     tools,
@@ -50,11 +50,19 @@ pub struct Containerd {
 /// What is needed to start it again.
 #[derive(Debug)]
 struct Launch {
-    door: Option<Door>,
-    namespace: Option<String>,
+    place: Place,
     log: PathBuf,
     program: PathBuf,
     path: String,
+}
+
+/// Where it runs.
+#[derive(Debug)]
+enum Place {
+    /// In a machine of its own.
+    Machine(Door),
+    /// In this one, with the network of a namespace or its own.
+    Here(Option<String>),
 }
 
 // === impl Containerd ===
@@ -237,15 +245,17 @@ impl Launch {
         // The shim is looked up here, and must be of the same release.
         let own = folder.map(|folder| format!("{}:", folder.display())).unwrap_or_default();
         let path = format!("{own}/usr/local/sbin:/usr/sbin:/usr/bin:/sbin:/bin");
-        let namespace = options.host.map(|host| host.namespace().to_owned());
-        let door = options.machine.map(Machine::door);
-        Ok(Self { door, namespace, log, program, path })
+        let place = match options.machine {
+            Some(machine) => Place::Machine(machine.door()),
+            None => Place::Here(options.host.map(|host| host.namespace().to_owned())),
+        };
+        Ok(Self { place, log, program, path })
     }
 
     fn spawn(&self, places: &Places) -> Result<Process> {
-        let mut command = match self.door {
-            Some(door) => door.command(&self.program),
-            None => command_in(self.namespace.as_deref(), &self.program),
+        let mut command = match &self.place {
+            Place::Machine(door) => door.command(&self.program),
+            Place::Here(namespace) => command_in(namespace.as_deref(), &self.program),
         };
         command.arg("--config").arg(&places.config).env("PATH", &self.path);
         Process::spawn(command, &self.log)

@@ -25,11 +25,6 @@ const SANDBOX: &str = "pause.testbed/pause:1";
 /// It has no file but its program.
 const NOTHING: Spec = Spec { layers: Vec::new(), seed: 0, compression: Compression::None };
 
-/// What containerd has to know more: where CNI's plugins are, and that image.
-const CONFIG: &str = "[plugins.'io.containerd.cri.v1.runtime'.cni]\n  bin_dirs = ['/usr/lib/cni']\n\
-                      [plugins.'io.containerd.cri.v1.images'.pinned_images]\n  \
-                      sandbox = 'pause.testbed/pause:1'\n";
-
 /// Where containerd looks for `hosts.toml`.
 pub const HOSTS_DIR: &str = "/etc/containerd/certs.d";
 
@@ -75,7 +70,7 @@ impl Node {
             machine: Some(&machine),
             folder: Some(folder.path().join("log")),
             hosts_dir: Some(HOSTS_DIR.into()),
-            extra_toml: CONFIG.to_owned(),
+            extra_toml: more(),
             ..Default::default()
         };
         let containerd = Containerd::start(Version::V2_2, containerd).await?;
@@ -170,6 +165,14 @@ fn configure(
     let credential = server.credential(&user, Some("system:nodes"))?;
     let kubeconfig = machine.see("/var/lib/kubelet/kubeconfig");
     server.write_kubeconfig(&kubeconfig, &server.url_in_lab(), &credential)
+}
+
+/// What containerd has to know more: where CNI's plugins are, and the sandbox's image.
+fn more() -> String {
+    format!(
+        "[plugins.'io.containerd.cri.v1.runtime'.cni]\n  bin_dirs = ['/usr/lib/cni']\n\
+         [plugins.'io.containerd.cri.v1.images'.pinned_images]\n  sandbox = '{SANDBOX}'\n"
+    )
 }
 
 /// A bridge of the node's own.

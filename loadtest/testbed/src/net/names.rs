@@ -19,7 +19,7 @@ const READY: &str = "read /etc/hosts";
 /// Answers with what it was told, and knows no other name. Dropping it ends it.
 #[derive(Debug)]
 pub struct Names {
-    server: Process,
+    _server: Process,
     _folder: TempDir,
 }
 
@@ -44,16 +44,11 @@ impl Names {
         let log = server.log().to_owned();
         let ready = async || std::fs::read_to_string(&log).ok()?.contains(READY).then_some(());
         server.ready("the name server started", READY_LIMIT, ready).await?;
-        Ok(Self { server, _folder: folder })
+        Ok(Self { _server: server, _folder: folder })
     }
 
     /// Where it is asked.
     pub fn address(&self) -> Ipv4Addr {
         HUB
-    }
-
-    /// Its process id.
-    pub fn pid(&self) -> u32 {
-        self.server.pid()
     }
 }
