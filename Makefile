@@ -72,6 +72,10 @@ e2e: prepare ## Install it as README says on three real kubelets, use it, break 
 	cargo build --locked --package onepull-agent --package onepull-controller
 	ONEPULL_TEST_REQUIRE_ALL=1 cargo test --locked --package onepull-deploy --test e2e -- --nocapture
 
+.PHONY: soak
+soak: protoc ## Take simulated nodes through faults by chance, for some ten minutes.
+	cargo test --locked --package onepull-mirror --test cluster -- --ignored --nocapture
+
 .PHONY: generate
 generate: protoc ## Write the CRDs from controller/api, and deploy/kustomize from the chart (Go, to build Helm).
 	cargo run --locked --quiet --package onepull-api --bin crdgen -- deploy/chart/crds
