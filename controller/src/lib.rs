@@ -9,6 +9,7 @@
 
 pub mod cli;
 pub mod convert;
+mod finalizer;
 pub mod logins;
 pub mod metrics;
 pub mod planner;

@@ -31,7 +31,6 @@ mod events;
 mod inputs;
 
 use deed::Deed;
-pub(crate) use deeds::FINALIZER;
 use doing::{Doing, Done};
 use events::Events;
 use inputs::Nodes;

@@ -12,7 +12,7 @@ pub const LARGEST_MANIFEST: u64 = 4 * 1024 * 1024;
 
 /// Most children that are read; images have at most 127 layers, indexes a few dozen platforms. What
 /// comes after them is served all the same, only its size is not known beforehand.
-const MOST_CHILDREN: usize = 1024;
+pub const MOST_CHILDREN: usize = 1024;
 
 const OCI_INDEX: &str = "application/vnd.oci.image.index.v1+json";
 const OCI_MANIFEST: &str = "application/vnd.oci.image.manifest.v1+json";

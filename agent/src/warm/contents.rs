@@ -2,13 +2,12 @@
 
 use std::collections::HashSet;
 
-use onepull_mirror::{Digest, manifest::Manifest};
+use onepull_mirror::{
+    Digest,
+    manifest::{MOST_CHILDREN, Manifest},
+};
 use serde::Deserialize;
 use thiserror::Error;
-
-/// Most layers of an image. Runtimes mount at most 127 of them, and the mirror reads no more of a
-/// manifest; one of 4 MiB has room for 40,000, each of them work for this node.
-const MOST_LAYERS: usize = 1024;
 
 /// A system that runs images.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -32,7 +31,7 @@ pub(crate) enum Contents {
 
 /// How many layers an image has that has more than are allowed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
-#[error("it lists {0} layers; at most {MOST_LAYERS} are allowed")]
+#[error("it lists {0} layers; at most {MOST_CHILDREN} are allowed")]
 pub(crate) struct TooManyLayers(usize);
 
 /// An image in an index.
@@ -109,7 +108,7 @@ impl Contents {
             ));
         }
         let layers = layers?;
-        if layers.len() > MOST_LAYERS {
+        if layers.len() > MOST_CHILDREN {
             return Some(Self::TooManyLayers(TooManyLayers(layers.len())));
         }
         let (mut each, mut known) = (Vec::new(), HashSet::new());
@@ -234,11 +233,11 @@ mod tests {
             let json = format!(r#"{{"schemaVersion":2,"config":{config},"layers":[{layers}]}}"#);
             Contents::parse(json.as_bytes())
         };
-        match parse(MOST_LAYERS) {
-            Some(Contents::Image(_, layers)) => assert_eq!(layers.len(), MOST_LAYERS),
+        match parse(MOST_CHILDREN) {
+            Some(Contents::Image(_, layers)) => assert_eq!(layers.len(), MOST_CHILDREN),
             other => panic!("{other:?}"),
         }
-        let refusal = match parse(MOST_LAYERS + 1) {
+        let refusal = match parse(MOST_CHILDREN + 1) {
             Some(Contents::TooManyLayers(refusal)) => refusal.to_string(),
             other => panic!("{other:?}"),
         };

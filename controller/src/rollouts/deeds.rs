@@ -12,12 +12,10 @@ use onepull_api::{ImageCache, ImageQuestion, OnDelete};
 use super::{Deed, deed::Telling};
 use crate::{
     convert::{self, Told},
+    finalizer::{self, FINALIZER},
     planner::{Inputs, Node, NodePlan, Plan},
     world::Snapshot,
 };
-
-/// Holds a cache back from its deletion until its images are removed.
-pub(crate) const FINALIZER: &str = "onepull.dev/images";
 
 /// All that differs. `questions` are those that nodes are to be asked, by their names. The lists of nodes
 /// that are told something are taken out of the plan.
@@ -74,7 +72,7 @@ fn report(cache: &ImageCache, plan: &Plan, now: Timestamp) -> Option<Deed> {
 
 /// Only a cache whose images are to be removed is held back, and only until they are.
 fn finalizer(cache: &ImageCache, plan: &Plan) -> Option<Deed> {
-    let is_held = cache.finalizers().iter().any(|name| name == FINALIZER);
+    let is_held = finalizer::is_on(cache);
     let deleting = cache.metadata.deletion_timestamp.is_some();
     let released = || plan.caches.get(&convert::id(cache)).is_none_or(|rollup| rollup.released);
     let holds = match (deleting, cache.spec.on_delete) {
@@ -84,8 +82,8 @@ fn finalizer(cache: &ImageCache, plan: &Plan) -> Option<Deed> {
     if holds == is_held {
         return None;
     }
-    let others = cache.finalizers().iter().filter(|name| *name != FINALIZER).cloned();
-    let finalizers = others.chain(holds.then(|| FINALIZER.to_owned())).collect();
+    let mut finalizers = finalizer::others(cache);
+    finalizers.extend(holds.then(|| FINALIZER.to_owned()));
     Some(Deed::Finalizer {
         namespace: cache.namespace().unwrap_or_default(),
         name: cache.name_any(),

@@ -13,7 +13,10 @@ use tokio::time::timeout;
 use tracing::warn;
 
 use super::{Deed, FIELD_MANAGER, deed::Telling};
-use crate::metrics::{Metrics, Written};
+use crate::{
+    finalizer,
+    metrics::{Metrics, Written},
+};
 
 /// Writes under way at once: a rollout on 5,000 nodes is told within a minute, and an API server of
 /// two cores has other things to do.
@@ -78,11 +81,9 @@ impl Doing {
                 self.report(&namespace, &name, &status).await
             }
             Deed::Finalizer { namespace, name, finalizers, resource_version } => {
-                let api: Api<ImageCache> = Api::namespaced(self.client.clone(), &namespace);
-                let metadata =
-                    json!({ "finalizers": finalizers, "resourceVersion": resource_version });
-                let patch = Patch::Merge(json!({ "metadata": metadata }));
-                api.patch(&name, &PatchParams::default(), &patch).await.map(|_| Done::Other)
+                let (cache, version) = ((&*namespace, &*name), resource_version.as_deref());
+                let written = finalizer::write(&self.client, cache, &finalizers, version).await;
+                written.map(|()| Done::Other)
             }
         }
     }

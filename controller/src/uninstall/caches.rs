@@ -14,7 +14,7 @@ use tokio::time::{Instant, sleep};
 use tracing::{info, warn};
 
 use super::{LOOK, UninstallError};
-use crate::rollouts::FINALIZER;
+use crate::finalizer::{self, FINALIZER};
 
 /// The controllers' Deployment.
 pub const DEPLOYMENT: &str = "onepull-controller";
@@ -71,20 +71,15 @@ async fn let_all_go(client: &Client) -> kube::Result<bool> {
             Err(kube::Error::Api(status)) if status.code == 404 => return Ok(true),
             listed => listed?,
         };
-        for cache in listed.items {
-            if cache.finalizers().iter().any(|name| name == FINALIZER) {
-                let namespace = cache.namespace().unwrap_or_default();
-                let caches: Api<ImageCache> = Api::namespaced(client.clone(), &namespace);
-                let others: Vec<_> =
-                    cache.finalizers().iter().filter(|name| *name != FINALIZER).collect();
-                let metadata = json!({
-                    "finalizers": others, "resourceVersion": cache.resource_version(),
-                });
-                let change = Patch::Merge(json!({"metadata": metadata}));
-                let name = cache.name_any();
-                free &=
-                    is_done(caches.patch_metadata(&name, &PatchParams::default(), &change).await)?;
+        for cache in listed.items.iter().filter(|cache| finalizer::is_on(*cache)) {
+            let (namespace, name) = (cache.namespace().unwrap_or_default(), cache.name_any());
+            let (others, version) = (finalizer::others(cache), cache.resource_version());
+            let written =
+                finalizer::write(client, (&namespace, &name), &others, version.as_deref()).await;
+            if is_done(written)? {
                 info!("{namespace}/{name} can be deleted; its images stay on the nodes");
+            } else {
+                free = false;
             }
         }
         match listed.metadata.continue_ {
