@@ -126,13 +126,13 @@ impl Rollouts {
         let ask_again = self.resolving.tend(&snapshot.caches, &platforms, &delegates, now);
         let (plan, deeds) = self.plan(&snapshot, nodes, &platforms, now);
         let again = [plan.again, ask_again].into_iter().flatten().min();
-        let failed = self.carry_out(deeds, now).await;
+        let (left, failed) = self.carry_out(deeds, now).await;
         self.events.publish(&plan.events, &snapshot.caches).await;
         self.count(&plan);
         self.metrics.cycled(started.elapsed(), failed);
         self.history = plan.history;
         self.setbacks = if failed > 0 { self.setbacks + 1 } else { 0 };
-        if failed > 0 { Duration::ZERO } else { rest_until(again, now) }
+        if left > 0 { Duration::ZERO } else { rest_until(again, now) }
     }
 
     fn count(&self, plan: &Plan) {
@@ -162,11 +162,12 @@ impl Rollouts {
         (plan, deeds)
     }
 
-    /// Does all of it; how much failed.
-    async fn carry_out(&mut self, deeds: Vec<Deed>, now: Timestamp) -> usize {
-        let mut failed = 0;
+    /// Does what there is time for: how much is left to do, and how much of that failed.
+    async fn carry_out(&mut self, deeds: Vec<Deed>, now: Timestamp) -> (usize, usize) {
+        let (mut left, mut failed) = (deeds.len(), 0);
         let mut doing = pin!(self.doing.all(deeds));
         while let Some(done) = doing.next().await {
+            left -= usize::from(!matches!(done, Done::Failed));
             match done {
                 Done::Told(object) => self.world.note(&object, now),
                 Done::Deleted(node) => self.world.forget(&node),
@@ -174,7 +175,7 @@ impl Rollouts {
                 Done::Failed => failed += 1,
             }
         }
-        failed
+        (left, failed)
     }
 }
 

@@ -25,19 +25,20 @@ mod process;
 mod table;
 
 use agents::Agents;
+pub use agents::Telling;
 use cluster::Cluster;
 use counted::{Counted, Lists};
 use process::Controller;
 pub use table::render;
 
 /// The name and version of the format.
-pub const SCHEMA: &str = "onepull.dev/loadtest-control-plane/v3";
+pub const SCHEMA: &str = "onepull.dev/loadtest-control-plane/v4";
 
 /// What the project holds itself to, at up to 5,000 nodes and 20 images: a plan, the controller's memory,
 /// writes of a node's spec in one rollout; and for a thousand nodes the time until they are warm.
 pub(crate) const PLAN_MS: f64 = 100.0;
 pub(crate) const MEMORY: u64 = 200 << 20;
-pub(crate) const SPEC_WRITES: u64 = 2;
+pub(crate) const SPEC_WRITES: usize = 2;
 pub(crate) const CONVERGING: u32 = 1_000;
 pub(crate) const CONVERGED: f64 = 600.0;
 
@@ -124,6 +125,8 @@ pub struct Phase {
     pub cpu_seconds: f64,
     /// Writes of specs that the API server took.
     pub spec_writes: u64,
+    /// Seeds that were replaced.
+    pub seed_moves: u64,
     /// Writes that failed.
     pub write_errors: u64,
     /// Lists, as the controller counts them.
@@ -145,14 +148,14 @@ pub struct PlanTimes {
 }
 
 /// How often nodes were told something.
-#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct SpecWrites {
     /// The node that was told most often, of all rollouts together.
     pub most: u64,
     /// On average.
     pub mean: f64,
-    /// The node that was told most often of one rollout.
-    pub most_of_a_rollout: u64,
+    /// What the node that was told most often of one rollout was told of it.
+    pub most_of_a_rollout: Vec<Telling>,
 }
 
 /// Measures. `command` and `started` are for the report.
@@ -296,7 +299,7 @@ impl ControlPlane {
             (self.rollout.plan_wall.mean_ms > PLAN_MS, "a plan takes too long"),
             (self.peak_memory.bytes() > MEMORY, "the controller takes too much memory"),
             (self.takeover_memory.bytes() > MEMORY, "a takeover takes too much memory"),
-            (self.spec_writes.most_of_a_rollout > SPEC_WRITES, "a node was told too often"),
+            (self.spec_writes.most_of_a_rollout.len() > SPEC_WRITES, "a node was told too often"),
             (self.rest.lists > 0, "objects are listed again at rest"),
             (slow, "the nodes are warm too late"),
         ];
@@ -307,7 +310,7 @@ impl ControlPlane {
 // === impl SpecWrites ===
 
 impl SpecWrites {
-    fn between(before: &Lists, after: &Lists, most_of_a_rollout: u64) -> Self {
+    fn between(before: &Lists, after: &Lists, most_of_a_rollout: Vec<Telling>) -> Self {
         let writes = after.iter().map(|(node, now)| now - before.get(node).copied().unwrap_or(0));
         let writes: Vec<u64> = writes.collect();
         let (most, sum) = (writes.iter().copied().max(), writes.iter().sum::<u64>());

@@ -179,6 +179,8 @@ pub(super) struct Group<'a> {
     /// The item that pulls from the registry.
     pub(super) seed: Option<usize>,
     pub(super) stage: Stage,
+    /// Since when others can get it, where they can.
+    pub(super) reachable: Option<Timestamp>,
     /// Until when the next seed has to wait.
     pub(super) next_seed: Option<Timestamp>,
 }

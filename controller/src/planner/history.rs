@@ -31,6 +31,8 @@ pub(super) struct SeedRecord {
     pub(super) failures: BTreeMap<NodeName, u32>,
     /// The last failure that was counted: of that node, at that generation.
     pub(super) counted: Option<(NodeName, u64)>,
+    /// Since when others can get the image, where they can.
+    pub(super) reachable: Option<Timestamp>,
     /// No other seed before this.
     pub(super) not_before: Option<Timestamp>,
 }

@@ -3,12 +3,14 @@
 use super::{
     Board, Reason, Strategy,
     board::{Stage, Standing},
+    together::Together,
     turns,
 };
 
 /// Tells the nodes whose time has come, and gives the others a reason. Image after image, so that the
 /// first one is everywhere before a later one takes turns.
 pub(super) fn release(board: &mut Board<'_>) {
+    let together = Together::new(board);
     for group in 0..board.groups.len() {
         if board.groups[group].free == 0 {
             continue;
@@ -16,14 +18,14 @@ pub(super) fn release(board: &mut Board<'_>) {
         for place in 0..board.groups[group].items.len() {
             let item = board.groups[group].items[place];
             if board.items[item].standing == Standing::Free {
-                tell(board, item);
+                tell(board, &together, item);
             }
         }
     }
 }
 
-fn tell(board: &mut Board<'_>, item: usize) {
-    let standing = match decide(board, item) {
+fn tell(board: &mut Board<'_>, together: &Together, item: usize) {
+    let standing = match decide(board, item).or_else(|| for_others(board, together, item)) {
         None => Standing::Told,
         Some(reason) => Standing::Waits(board.reasons.add(reason)),
     };
@@ -65,6 +67,13 @@ pub(super) fn has_turn(board: &Board<'_>, item: usize) -> bool {
     let node = board.items[item].node;
     let mut caches = board.caches_of(item).filter(|cache| board.caches[*cache].gate.is_open());
     caches.any(|cache| board.turns.has_one(cache, node))
+}
+
+/// Whether it is told a moment later of others too.
+fn for_others(board: &mut Board<'_>, together: &Together, item: usize) -> Option<Reason> {
+    let until = together.until(board, item)?;
+    board.alarm.set(until);
+    Some(for_seed(board, item))
 }
 
 /// Without a seed, who could be one but has no turn waits for that.

@@ -27,6 +27,11 @@ pub(super) fn choose(board: &mut Board<'_>) -> Vec<Event> {
         let mut record = records.remove(&key).unwrap_or_default();
         events.extend(tend(board, group, &mut record));
         board.groups[group].next_seed = record.waits(board.now);
+        record.reachable = match board.groups[group].stage {
+            Stage::Announced | Stage::Held => record.reachable.or(Some(board.now)),
+            Stage::Missing | Stage::Chosen | Stage::Failing => None,
+        };
+        board.groups[group].reachable = record.reachable;
         board.history.seeds.insert(key, record);
     }
     events

@@ -8,7 +8,7 @@ use onepull_api::{ImageCacheStatus, ImageQuestion, NodeImageCache};
 
 use crate::{
     convert::{self, Machine},
-    planner::{Node, NodePlan},
+    planner::{Node, NodePlan, Source},
 };
 
 /// Something that differs from a plan, and how it is mended.
@@ -53,6 +53,19 @@ pub(super) struct Telling {
     pub(super) node: Arc<Node>,
     pub(super) plan: NodePlan,
     pub(super) questions: Vec<ImageQuestion>,
+}
+
+// === impl Deed ===
+
+impl Deed {
+    /// The lower, the sooner: what is little work goes first, then nodes that all others wait for, then nodes in the order of how much they were told before.
+    pub(super) fn turn(&self) -> (bool, bool, usize) {
+        let Self::Tell(telling) = self else { return (false, false, 0) };
+        let Telling { node, plan, questions, .. } = &**telling;
+        let seeds = plan.holds.iter().any(|hold| hold.source == Source::Upstream);
+        let waited_for = seeds || !questions.is_empty();
+        (true, !waited_for, node.holds.len())
+    }
 }
 
 // === impl Telling ===

@@ -17,7 +17,7 @@ use crate::{
     world::Snapshot,
 };
 
-/// All that differs. `questions` are those that nodes are to be asked, by their names. The lists of nodes
+/// All that differs, what others wait for first. `questions` are those that nodes are to be asked, by their names. The lists of nodes
 /// that are told something are taken out of the plan.
 pub(super) fn deeds(
     snapshot: &Snapshot,
@@ -57,6 +57,7 @@ pub(super) fn deeds(
         deeds.extend(finalizer(cache, plan));
         deeds.extend(report(cache, plan, now));
     }
+    deeds.sort_by_cached_key(Deed::turn);
     deeds
 }
 

@@ -9,7 +9,7 @@ use kube::{
 };
 use onepull_api::{ImageCache, ImageCacheStatus, NodeImageCache};
 use serde_json::json;
-use tokio::time::timeout;
+use tokio::time::{sleep, timeout};
 use tracing::warn;
 
 use super::{Deed, FIELD_MANAGER, deed::Telling};
@@ -21,6 +21,10 @@ use crate::{
 /// Writes under way at once: a rollout on 5,000 nodes is told within a minute, and an API server of
 /// two cores has other things to do.
 const AT_ONCE: usize = 16;
+
+/// For all writes of a cycle: no more are begun after it, and the next cycle makes those that are still needed. With thousands of nodes
+/// to tell, a seed that fails meanwhile is seen at once, and who is told later is told of more.
+const BATCH: Duration = Duration::from_secs(5);
 
 /// For one write. The next cycle makes it again.
 const LIMIT: Duration = Duration::from_secs(10);
@@ -49,9 +53,9 @@ impl Doing {
         Self { client, metrics }
     }
 
-    /// Does all of it, in no order.
+    /// Does as much of it as can be begun within [`BATCH`], the first of them first.
     pub(super) fn all(&self, deeds: Vec<Deed>) -> impl Stream<Item = Done> {
-        stream::iter(deeds).map(|deed| self.one(deed)).buffer_unordered(AT_ONCE)
+        batch(deeds, |deed| self.one(deed))
     }
 
     async fn one(&self, deed: Deed) -> Done {
@@ -128,6 +132,10 @@ impl Doing {
     }
 }
 
+fn batch<T, F: Future>(all: Vec<T>, one: impl FnMut(T) -> F) -> impl Stream<Item = F::Output> {
+    stream::iter(all).take_until(sleep(BATCH)).map(one).buffer_unordered(AT_ONCE)
+}
+
 fn owned() -> PatchParams {
     PatchParams::apply(FIELD_MANAGER).force()
 }
@@ -151,5 +159,23 @@ fn what(deed: &Deed) -> String {
         Deed::Finalizer { namespace, name, .. } => {
             format!("change the finalizers of ImageCache {namespace}/{name}")
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn a_cycle_begins_no_more_writes_after_a_while_and_ends_those_that_it_began() {
+        let one = |number: usize| async move {
+            sleep(Duration::from_secs(1)).await;
+            number
+        };
+        let mut done: Vec<usize> = batch((0..1000).collect(), one).collect().await;
+        done.sort_unstable();
+        let rounds = usize::try_from(BATCH.as_secs()).unwrap();
+        assert!((AT_ONCE * rounds..=AT_ONCE * (rounds + 1)).contains(&done.len()), "{done:?}");
+        assert_eq!(done, (0..done.len()).collect::<Vec<_>>(), "the first first");
     }
 }

@@ -334,3 +334,47 @@ fn who_takes_over_lets_nodes_work_on_until_the_registry_has_said_what_they_work_
     let kept = nodes.filter(|node| !warm(node)).all(|node| node.holds.is_empty());
     assert!(kept, "another name: what never came is dropped");
 }
+
+/// Four nodes, a cache of two images, and the two nodes that are to pull them: the second says nothing.
+fn two_seeds() -> (World, [NodeName; 2]) {
+    let mut world = world(4);
+    world.inputs.caches =
+        vec![cache("llm", "gpu", &[(APP, image("app", 1)), ("r.example/web:v1", image("web", 1))])];
+    let plan = world.plan();
+    let seeds = [0, 1].map(|image| plan.seeds[image].node.clone().unwrap());
+    world.agents.get_mut(&seeds[1]).unwrap().silent = true;
+    world.carry_out(&plan);
+    world.tick(1);
+    (world, seeds)
+}
+
+/// How many images every node is told of, the seeds apart.
+fn told(plan: &Plan, seeds: &[NodeName]) -> Vec<usize> {
+    let others = plan.nodes.iter().filter(|(name, _)| !seeds.contains(name));
+    others.map(|(_, lists)| lists.holds.len()).collect()
+}
+
+#[test]
+fn images_whose_seeds_answer_one_after_the_other_are_told_together() {
+    let (mut world, seeds) = two_seeds();
+    let plan = world.plan();
+    assert_eq!(told(&plan, &seeds), [0, 0], "the second seed may answer in a moment");
+    assert!(plan.again.is_some_and(|again| again <= world.now + SignedDuration::from_secs(5)));
+    world.carry_out(&plan);
+    world.agents.get_mut(&seeds[1]).unwrap().silent = false;
+    world.tick(1);
+    assert_eq!(told(&world.plan(), &seeds), [2, 2]);
+}
+
+#[test]
+fn an_image_does_not_wait_long_for_a_seed_that_is_silent() {
+    let (mut world, seeds) = two_seeds();
+    let plan = world.plan();
+    world.carry_out(&plan);
+    world.tick(5);
+    let plan = world.plan();
+    assert_eq!(told(&plan, &seeds), [1, 1]);
+    for seed in &seeds {
+        assert_eq!(plan.nodes[seed].holds.len(), 1, "it has work meanwhile, and waits for longer");
+    }
+}

@@ -22,7 +22,8 @@ use kube::{
     core::{NotUsed, Object},
     runtime::{WatchStreamExt, watcher, watcher::Event},
 };
-use onepull_api::{DesiredImage, NodeImageCache, NodeImageCacheSpec};
+use onepull_api::{DesiredImage, NodeImageCache, NodeImageCacheSpec, Source};
+use serde::{Deserialize, Serialize};
 use serde_json::json;
 use tokio::{
     select,
@@ -65,8 +66,20 @@ struct Shared {
     joined: AtomicUsize,
     written: AtomicU64,
     most: AtomicU64,
-    /// How often a node was told something else of a cache.
-    told: Mutex<HashMap<(String, String), u64>>,
+    started: Instant,
+    /// By node and cache: each time that the node was told something else of it.
+    told: Mutex<HashMap<(String, String), Vec<Telling>>>,
+}
+
+/// That a node was told something of a cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Telling {
+    /// When, after the nodes were made.
+    pub seconds: u64,
+    /// How many of its images the node is to hold.
+    pub images: usize,
+    /// How many of these it is to pull from the registry.
+    pub upstream: usize,
 }
 
 // === impl Agents ===
@@ -80,6 +93,7 @@ impl Agents {
             joined: AtomicUsize::new(0),
             written: AtomicU64::new(0),
             most: AtomicU64::new(0),
+            started: Instant::now(),
             told: Mutex::default(),
         });
         let mut running = JoinSet::new();
@@ -97,10 +111,10 @@ impl Agents {
         self.shared.written.load(Ordering::Relaxed)
     }
 
-    /// How often the node that was told most of one rollout was told of it.
-    pub(super) fn most_told_of_a_rollout(&self) -> u64 {
+    /// What the node that was told most often of one rollout was told of it.
+    pub(super) fn most_told_of_a_rollout(&self) -> Vec<Telling> {
         let told = self.shared.told.lock().unwrap_or_else(PoisonError::into_inner);
-        told.values().copied().max().unwrap_or(0)
+        told.values().max_by_key(|told| told.len()).cloned().unwrap_or_default()
     }
 
     /// Writes of the agent that wrote most, without its first, for each image.
@@ -144,13 +158,24 @@ async fn dispatch(client: Client, shared: Arc<Shared>, nodes: usize) {
     }
 }
 
+// === impl Telling ===
+
+impl Telling {
+    fn of(cache: &String, spec: &NodeImageCacheSpec, after: Duration) -> Self {
+        let images = || spec.images.iter().filter(|image| image.caches.contains(cache));
+        let upstream = images().filter(|image| image.source == Source::Upstream);
+        Self { seconds: after.as_secs(), images: images().count(), upstream: upstream.count() }
+    }
+}
+
 // === impl Shared ===
 
 impl Shared {
     fn note_told(&self, node: &str, before: &NodeImageCacheSpec, now: &NodeImageCacheSpec) {
         let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
         for cache in told_of(before, now) {
-            *told.entry((node.to_owned(), cache)).or_default() += 1;
+            let telling = Telling::of(&cache, now, self.started.elapsed());
+            told.entry((node.to_owned(), cache)).or_default().push(telling);
         }
     }
 }
@@ -204,8 +229,6 @@ async fn agent(name: String, mut orders: watch::Receiver<Order>, shared: Arc<Sha
 
 #[cfg(test)]
 mod tests {
-    use onepull_api::Source;
-
     use super::*;
 
     fn told(images: &[(&str, Source)]) -> NodeImageCacheSpec {

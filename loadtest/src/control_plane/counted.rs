@@ -51,6 +51,7 @@ impl Counted {
             reconcile_mean_seconds: mean(CYCLES),
             cpu_seconds: self.cpu_seconds - before.cpu_seconds,
             spec_writes: whole(self.series(SPECS) - before.series(SPECS)),
+            seed_moves: whole(more("onepull_controller_seed_moves_total")),
             write_errors: whole(more("onepull_controller_write_errors_total")),
             lists: whole(more("onepull_controller_lists_total")),
             lists_at_api_server: whole(self.lists_at_api_server - before.lists_at_api_server),

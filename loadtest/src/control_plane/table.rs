@@ -1,6 +1,8 @@
 //! The measurement as a text table.
 
-use super::{CONVERGED, CONVERGING, ControlPlane, MEMORY, PLAN_MS, PlanTimes, SPEC_WRITES};
+use super::{
+    CONVERGED, CONVERGING, ControlPlane, MEMORY, PLAN_MS, PlanTimes, SPEC_WRITES, Telling,
+};
 use crate::units::ByteSize;
 
 /// A line: what, what was found, its limit.
@@ -49,7 +51,7 @@ fn limited(m: &ControlPlane) -> Vec<Row> {
         row("memory of who takes over, most", mib(m.takeover_memory), memory()),
         row(
             "writes of a spec in a rollout, most",
-            m.spec_writes.most_of_a_rollout.to_string(),
+            m.spec_writes.most_of_a_rollout.len().to_string(),
             SPEC_WRITES.to_string(),
         ),
         row(&lists, m.rest.lists.to_string(), "0".into()),
@@ -62,6 +64,8 @@ fn others(m: &ControlPlane) -> Vec<Row> {
         ("plans, rollout and rest", format!("{} and {}", m.rollout.plans, m.rest.plans)),
         ("of a spec in all rollouts, mean", format!("{:.2}", m.spec_writes.mean)),
         ("of a spec in all rollouts, most", m.spec_writes.most.to_string()),
+        ("that was", tellings(&m.spec_writes.most_of_a_rollout)),
+        ("seeds that were replaced", m.rollout.seed_moves.to_string()),
         ("writes that failed", m.rollout.write_errors.to_string()),
         ("look with its writes, mean", format!("{:.2} s", m.rollout.reconcile_mean_seconds)),
         ("CPU of the controller, rollout", seconds(m.rollout.cpu_seconds)),
@@ -72,6 +76,14 @@ fn others(m: &ControlPlane) -> Vec<Row> {
         ("first plan of who takes over after", seconds(m.takeover_seconds)),
     ];
     rows.map(|(what, found)| (what.to_owned(), found, String::new())).into()
+}
+
+/// Each as what the node was to hold of the cache then, and how much of that from the registry.
+fn tellings(all: &[Telling]) -> String {
+    let one = |told: &Telling| {
+        format!("{} ({} upstream) at {} s", told.images, told.upstream, told.seconds)
+    };
+    all.iter().map(one).collect::<Vec<_>>().join(", ")
 }
 
 fn seconds(seconds: f64) -> String {

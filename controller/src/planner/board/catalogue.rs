@@ -67,6 +67,7 @@ impl<'a> Group<'a> {
             upstream: Vec::new(),
             seed: None,
             stage: Stage::Missing,
+            reachable: None,
             next_seed: None,
         }
     }

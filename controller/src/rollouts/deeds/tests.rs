@@ -125,6 +125,27 @@ fn every_node_is_told_once_and_its_object_is_owned_by_it() {
 }
 
 #[test]
+fn who_others_wait_for_is_told_first_then_who_was_told_least() {
+    let names = ["told", "new", "seed"];
+    let machines = names.map(|name| machine(name, &[])).to_vec();
+    let caches = vec![cache(&json!({}))];
+    let mut snapshot = Snapshot { machines, caches, ..Snapshot::default() };
+    written(&mut snapshot, &plan(&["told"], false));
+    snapshot.caches[0] = cache(&json!({}));
+    let mut plan = plan(&names, false);
+    for (name, source) in [("told", Source::Peers), ("seed", Source::Upstream)] {
+        let holds = &mut plan.nodes.get_mut(&name.into()).unwrap().holds;
+        holds[0].generation = 2;
+        holds[0].source = source;
+    }
+    let order = written(&mut snapshot, &plan).into_iter().map(|deed| match deed {
+        Deed::Tell(telling) => telling.machine.name.to_string(),
+        _ => "cache".to_owned(),
+    });
+    assert_eq!(order.collect::<Vec<_>>(), ["cache", "seed", "new", "told"]);
+}
+
+#[test]
 fn a_virtual_node_has_no_object_but_one_that_became_virtual_is_told_to_hold_nothing() {
     let kwok = machine("kwok", &[("type", "virtual-kubelet")]);
     let mut snapshot = Snapshot { machines: vec![kwok.clone()], ..Snapshot::default() };
