@@ -1,5 +1,5 @@
-//! Telling a node of several images at once. Each time that a node is told something is a write, an answer and a look at all
-//! nodes; and the seeds of a rollout answer one after the other, a moment apart.
+//! Telling a node of several images at once. Each time that a node is told something costs a write, an answer
+//! and a look at all nodes; and the seeds of a rollout answer one after the other, a moment apart.
 
 use jiff::{SignedDuration, Timestamp};
 
@@ -42,7 +42,8 @@ impl Together {
         Self { expecting: expecting.collect(), at_work }
     }
 
-    /// Until when a node is not told of an image that it could have. What it has already costs nothing: it is told at once.
+    /// Until when a node is not told of an image that it could have. Of what it has already it is told at
+    /// once: that costs nothing.
     pub(super) fn until(&self, board: &Board<'_>, item: usize) -> Option<Timestamp> {
         let node = board.items[item].node;
         if !self.expecting[board.pool_of[node]] || board.items[item].is_there() {
@@ -54,8 +55,7 @@ impl Together {
     }
 }
 
-/// Whether it can be had as soon as its seed answers, which was told of it just now. A seed that says that
-/// others come first is not waited for, nor one that took over.
+/// Whether it can be had as soon as its seed answers. A seed that says that others come first is not waited for.
 fn is_expected(board: &Board<'_>, group: usize) -> bool {
     let group = &board.groups[group];
     let unanswered = |seed: usize| !board.items[seed].answers;

@@ -58,7 +58,8 @@ pub(super) struct Telling {
 // === impl Deed ===
 
 impl Deed {
-    /// The lower, the sooner: what is little work goes first, then nodes that all others wait for, then nodes in the order of how much they were told before.
+    /// The lower, the sooner: what is little work goes first, then nodes that all others wait for, then
+    /// nodes in the order of how much they were told before.
     pub(super) fn turn(&self) -> (bool, bool, usize) {
         let Self::Tell(telling) = self else { return (false, false, 0) };
         let Telling { node, plan, questions, .. } = &**telling;

@@ -22,8 +22,9 @@ use crate::{
 /// two cores has other things to do.
 const AT_ONCE: usize = 16;
 
-/// For all writes of a cycle: no more are begun after it, and the next cycle makes those that are still needed. With thousands of nodes
-/// to tell, a seed that fails meanwhile is seen at once, and who is told later is told of more.
+/// For all writes of a cycle: no more are begun after it, and the next cycle makes those that are still
+/// needed. With thousands of nodes to tell, a seed that fails meanwhile is seen at once, and who is told later
+/// is told of more.
 const BATCH: Duration = Duration::from_secs(5);
 
 /// For one write. The next cycle makes it again.
