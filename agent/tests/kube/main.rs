@@ -2,8 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic, reason = "test code: a panic is the report")]
 
 mod bootstrap;
-#[path = "../pulls/cluster.rs"]
-#[allow(dead_code, reason = "the tests of pulls use the rest")]
+#[path = "../shared/cluster.rs"]
 mod cluster;
 mod outages;
 mod refusals;

@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use onepull_testbed::{Layout, Shape, Version, deadline::eventually, layout::Blob, skip};
 
-use crate::cluster::{Cluster, NEEDS, Node};
+use crate::{
+    cluster::{Cluster, Node},
+    pulling::NEEDS,
+};
 
 /// containerd collects garbage some seconds after a pull.
 const LIMIT: Duration = Duration::from_secs(60);

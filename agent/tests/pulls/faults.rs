@@ -5,7 +5,10 @@ use std::{fs::File, os::unix::fs::FileExt};
 use onepull_testbed::{Shape, skip};
 use tokio::time::{Duration, Instant};
 
-use crate::cluster::{Cluster, NEEDS, SLOW, VERSIONS};
+use crate::{
+    cluster::{Cluster, SLOW},
+    pulling::{NEEDS, VERSIONS},
+};
 
 /// Enough that the large layer is on its way, little enough that most of it is not here yet.
 const MID_PULL: u64 = 6 << 20;

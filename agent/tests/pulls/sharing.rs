@@ -2,7 +2,10 @@
 
 use onepull_testbed::{Podman, Requirement, Shape, skip};
 
-use crate::cluster::{Cluster, NEEDS, VERSIONS};
+use crate::{
+    cluster::Cluster,
+    pulling::{NEEDS, VERSIONS},
+};
 
 /// What tag lookups and manifests' HEADs cost, beside the blobs.
 const SMALL_TALK: u64 = 64 * 1024;

@@ -4,7 +4,10 @@ use std::{process::Command, time::Duration};
 
 use onepull_testbed::{Requirement, Shape, deadline::eventually, skip};
 
-use crate::cluster::{Cluster, NEEDS, Node, VERSIONS};
+use crate::{
+    cluster::{Cluster, Node},
+    pulling::{NEEDS, VERSIONS},
+};
 
 const KEY: &str = "6f1d8a3c5b7e9f02a4c6e8d0b2947f13358ac1ee07d94b26f80c61a57392be4d";
 const OTHER: &str = "d00f5ab08c7c4bd1a6f2e9315c0784be2f6a41dd83b7590e1c6d2f48a97be350";

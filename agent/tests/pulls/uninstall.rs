@@ -2,7 +2,10 @@
 
 use onepull_testbed::{Shape, Version, skip};
 
-use crate::cluster::{Cluster, NEEDS, Node};
+use crate::{
+    cluster::{Cluster, Node},
+    pulling::NEEDS,
+};
 
 impl Node {
     /// What its agent may do that not every process may.

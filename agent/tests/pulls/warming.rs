@@ -5,7 +5,10 @@ use std::time::Duration;
 use onepull_agent::status::{ImageStatus, NodeStatus, Phase};
 use onepull_testbed::{Shape, Version, deadline::eventually, skip};
 
-use crate::cluster::{Cluster, NEEDS, Node, SLOW, VERSIONS};
+use crate::{
+    cluster::{Cluster, Node, SLOW},
+    pulling::{NEEDS, VERSIONS},
+};
 
 /// A loaded machine is slow, but not this slow.
 const LIMIT: Duration = Duration::from_secs(90);

@@ -3,33 +3,20 @@
 use std::{fs, net::Ipv4Addr, path::PathBuf, process::Command, time::Duration};
 
 use onepull_testbed::{
-    Containerd, Host, Lab, Layout, Process, Registry, Requirement, Shape, Version, containerd,
+    Containerd, Host, Lab, Layout, Process, Registry, Shape, Version, containerd,
     deadline::eventually,
     layout::{Blob, Spec},
     registry,
 };
-use tokio::task::JoinHandle;
-use tokio_util::task::TaskTracker;
-
-/// Needed by every test here.
-pub(crate) const NEEDS: &[Requirement] = &[
-    Requirement::Root,
-    Requirement::Iproute,
-    Requirement::Registry,
-    Requirement::Containerd16,
-    Requirement::Containerd22,
-];
-
-pub(crate) const VERSIONS: [Version; 2] = [Version::V1_6, Version::V2_2];
 
 /// Of three layers; the large one takes seconds on a [`SLOW`] link.
-const IMAGE: [u64; 3] = [24 << 20, 2 << 20, 200_000];
+pub(crate) const IMAGE: [u64; 3] = [24 << 20, 2 << 20, 200_000];
 
 /// A link on which a test can interfere in mid-pull.
 pub(crate) const SLOW: Shape = Shape { up: Some(50_000_000), down: Some(50_000_000) };
 
 /// A loaded machine is slow, but not this slow.
-const LIMIT: Duration = Duration::from_secs(60);
+pub(crate) const LIMIT: Duration = Duration::from_secs(60);
 
 /// Starts a program as a container that has nothing it does not need. The host's commands have mounts of their
 /// own.
@@ -46,7 +33,8 @@ pub(crate) struct Cluster {
     pub(crate) registry: Registry,
     pub(crate) origin: Host,
     pub(crate) image: Layout,
-    folder: tempfile::TempDir,
+    /// Where the image lies.
+    _folder: tempfile::TempDir,
 }
 
 pub(crate) struct Node {
@@ -66,16 +54,8 @@ impl Cluster {
         Self::with(None, &IMAGE).await
     }
 
-    pub(crate) async fn with_registry_port(port: Option<u16>) -> Self {
-        Self::with(port, &IMAGE).await
-    }
-
-    /// The same with an image of `layers`.
-    pub(crate) async fn with_layers(layers: &[u64]) -> Self {
-        Self::with(None, layers).await
-    }
-
-    async fn with(port: Option<u16>, layers: &[u64]) -> Self {
+    /// The same on `port`, if one is given, with an image of `layers`.
+    pub(crate) async fn with(port: Option<u16>, layers: &[u64]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let spec = Spec { layers: layers.to_vec(), ..Spec::even(1 << 20, 1, 7) };
         let image = Layout::generate(&folder.path().join("image"), &spec).unwrap();
@@ -84,32 +64,7 @@ impl Cluster {
         let options = registry::Options { host: Some(&origin), port, ..Default::default() };
         let registry = Registry::start(options).await.unwrap();
         registry.push(&image, "team/app", "v1").await.unwrap();
-        Self { lab, registry, origin, image, folder }
-    }
-
-    /// A seed that holds the image and is known for it, and a node on a link of `shape` beside it.
-    pub(crate) async fn with_seed(version: Version, shape: Shape) -> (Self, Node, Node) {
-        let cluster = Self::start().await;
-        let seed = cluster.node("seed", version, Shape::OPEN, &[]).await;
-        let node = cluster.node("node", version, shape, &[&seed]).await;
-        seed.pull(&cluster.by_tag()).await.unwrap();
-        cluster.assert_complete(&seed).await;
-        seed.announced(&cluster.image).await;
-        (cluster, seed, node)
-    }
-
-    /// A node whose agent joins through `bootstrap`.
-    pub(crate) async fn node(
-        &self,
-        name: &str,
-        version: Version,
-        shape: Shape,
-        bootstrap: &[&Node],
-    ) -> Node {
-        let mut node = self.bare_node(name, version, shape).await;
-        let peers: Vec<_> = bootstrap.iter().map(|node| node.host.ip()).collect();
-        node.start_agent(&self.registry.url(), &peers).await;
-        node
+        Self { lab, registry, origin, image, _folder: folder }
     }
 
     /// A node on which no agent ever ran.
@@ -135,19 +90,6 @@ impl Cluster {
         };
         let containerd = Containerd::start(version, options).await.unwrap();
         Node { containerd, agent: None, host, key: None, confined: false, folder }
-    }
-
-    /// Another image in the registry, of two small layers; its tag.
-    pub(crate) async fn small_image(&self) -> String {
-        self.small_layout().await.0
-    }
-
-    /// The same, and what it consists of.
-    pub(crate) async fn small_layout(&self) -> (String, Layout) {
-        let spec = Spec { layers: vec![50_000; 2], ..Spec::even(1 << 20, 1, 8) };
-        let small = Layout::generate(&self.folder.path().join("small"), &spec).unwrap();
-        self.registry.push(&small, "team/small", "v1").await.unwrap();
-        (format!("{}/team/small:v1", self.registry.name()), small)
     }
 
     pub(crate) fn by_tag(&self) -> String {
@@ -176,22 +118,7 @@ impl Cluster {
 }
 
 impl Node {
-    pub(crate) async fn start_agent(&mut self, registry: &str, bootstrap: &[Ipv4Addr]) {
-        self.start_agent_with(registry, bootstrap, |_| {}).await;
-    }
-
-    /// The same with what `also` adds to its command line.
-    pub(crate) async fn start_agent_with(
-        &mut self,
-        registry: &str,
-        bootstrap: &[Ipv4Addr],
-        also: impl FnOnce(&mut Command),
-    ) {
-        self.spawn_agent_with(registry, bootstrap, also);
-        self.agent_is_ready().await;
-    }
-
-    /// The same without waiting until it is ready.
+    /// Starts its agent with what `also` adds to the command line, and does not wait until it is ready.
     pub(crate) fn spawn_agent_with(
         &mut self,
         registry: &str,
@@ -271,12 +198,6 @@ impl Node {
         self.containerd.cri().await?.pull(image).await
     }
 
-    /// A pull that goes on while the test interferes.
-    pub(crate) async fn start_pull(&self, image: String) -> JoinHandle<anyhow::Result<String>> {
-        let mut cri = self.containerd.cri().await.unwrap();
-        TaskTracker::new().spawn(async move { cri.pull(&image).await })
-    }
-
     /// The value of a metric, all its labels added up.
     pub(crate) async fn metric(&self, name: &str) -> u64 {
         let text = self.admin("/metrics").await.unwrap();
@@ -297,22 +218,6 @@ impl Node {
             (self.metric("onepull_router_announced_digests").await >= blobs).then_some(())
         });
         announced.await.unwrap();
-    }
-
-    /// Waits until a request has given its download slot back because nothing came.
-    pub(crate) async fn waits(&self) {
-        let waits = eventually("a request that waits", LIMIT, async || {
-            (self.metric("onepull_mirror_requests_sent_away_total").await > 0).then_some(())
-        });
-        waits.await.unwrap();
-    }
-
-    /// Waits until the node has received `bytes` more than `before`.
-    pub(crate) async fn received(&self, before: u64, bytes: u64) {
-        let received = eventually("the download", LIMIT, async || {
-            (self.host.traffic().unwrap().rx >= before + bytes).then_some(())
-        });
-        received.await.unwrap();
     }
 
     /// What the mirror answers to a GET, head and all.
