@@ -7,9 +7,8 @@
 //!
 //! The way of a plan: `board` sets out who wants what where, and what each node was told and reports; `standing`
 //! looks at what it answers; `room` refuses what does not fit; `turns` counts who is at work; `seeds` sees that each image
-//! and platform has one; `release` tells the others, of several images
-//! `together` where that can be; `leaving` decides what becomes of what nobody wants;
-//! `write` and `summary` put it down for nodes and caches.
+//! and platform has one; `release` tells the others, of several images `together` where that can be; `leaving`
+//! decides what becomes of what nobody wants; `write` and `summary` put it down for nodes and caches.
 
 use std::{borrow::Borrow, collections::BTreeMap};
 

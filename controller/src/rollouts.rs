@@ -167,13 +167,16 @@ impl Rollouts {
         let (mut left, mut failed) = (deeds.len(), 0);
         let mut doing = pin!(self.doing.all(deeds));
         while let Some(done) = doing.next().await {
-            left -= usize::from(!matches!(done, Done::Failed));
             match done {
                 Done::Told(object) => self.world.note(&object, now),
                 Done::Deleted(node) => self.world.forget(&node),
                 Done::Other => {}
-                Done::Failed => failed += 1,
+                Done::Failed => {
+                    failed += 1;
+                    continue;
+                }
             }
+            left -= 1;
         }
         (left, failed)
     }

@@ -102,7 +102,8 @@ mod tests {
         assert!(!matches!(ask(address).await, Ok(1..)), "nobody answers any more");
     }
 
-    /// How many bytes come back. A process that another test is about to start may hold the listener for a moment.
+    /// How many bytes come back. A process that another test is about to start may hold the listener for
+    /// a moment, so a connection proves nothing.
     async fn ask(address: SocketAddr) -> io::Result<usize> {
         let mut stream = TcpStream::connect(address).await?;
         stream.write_all(b"GET /readyz HTTP/1.1\r\nHost: a\r\n\r\n").await?;

@@ -69,7 +69,7 @@ pub(super) fn has_turn(board: &Board<'_>, item: usize) -> bool {
     caches.any(|cache| board.turns.has_one(cache, node))
 }
 
-/// Whether it is told a moment later of others too.
+/// What a node waits for that is told of this image and of others together, a moment later.
 fn for_others(board: &mut Board<'_>, together: &Together, item: usize) -> Option<Reason> {
     let until = together.until(board, item)?;
     board.alarm.set(until);

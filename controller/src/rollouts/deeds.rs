@@ -17,8 +17,8 @@ use crate::{
     world::Snapshot,
 };
 
-/// All that differs, what others wait for first. `questions` are those that nodes are to be asked, by their names. The lists of nodes
-/// that are told something are taken out of the plan.
+/// All that differs, what others wait for first. `questions` are those that nodes are to be asked, by
+/// their names. The lists of nodes that are told something are taken out of the plan.
 pub(super) fn deeds(
     snapshot: &Snapshot,
     inputs: &Inputs<Arc<Node>>,
