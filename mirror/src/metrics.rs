@@ -64,7 +64,7 @@ pub struct Metrics {
     pub verification_failures: Counter,
     /// Streams that went on from another peer at the byte reached.
     pub switches: Counter,
-    /// Streams that left a slow parent because the coordinator knew a better one.
+    /// Streams that left a slow or shared parent because the coordinator knew a better one.
     pub moves: Counter,
     /// Streams that broke off, so that the runtime went on from the registry.
     pub broken: Counter,
@@ -143,7 +143,7 @@ impl Metrics {
         registry.register("verification_failures", help, self.verification_failures.clone());
         let help = "Streams that went on from another peer";
         registry.register("source_switches", help, self.switches.clone());
-        let help = "Streams that left a slow peer for a better one";
+        let help = "Streams that left a slow or shared peer for a better one";
         registry.register("source_moves", help, self.moves.clone());
         let help = "Streams that broke off and were left to the registry";
         registry.register("streams_broken", help, self.broken.clone());

@@ -12,6 +12,7 @@ use std::{
     },
 };
 
+use async_trait::async_trait;
 use futures::stream::BoxStream;
 use tokio_util::sync::CancellationToken;
 
@@ -28,11 +29,29 @@ pub use lookup::Lookup;
 pub(crate) use patience::{Grant, Patience};
 
 /// Says which peers to stream a digest from.
+#[async_trait]
 pub trait Sources: Send + Sync + 'static {
     /// Peers to try, best first. Asking for the next one says that the one before delivers nothing
     /// now, if not for good.
     /// The stream's end means: nobody (else), go to the registry.
     fn parents(&self, wanted: &Wanted) -> BoxStream<'static, Parent>;
+
+    /// Whether a parent that has paused is still the best that is known.
+    async fn outlook(&self, wanted: &Wanted, parent: SocketAddr) -> Outlook;
+}
+
+/// What is known of a parent that has paused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outlook {
+    /// Nobody better is known, and it has so much.
+    Best {
+        /// The next byte that it needs itself.
+        have: u64,
+    },
+    /// There is somebody better, or this node is to lead.
+    Passed,
+    /// Nobody who knows has answered.
+    Unknown,
 }
 
 /// What is looked for, as long as it is. Clones share all: who fetches tells, and who chooses

@@ -200,6 +200,7 @@ impl<'a> World<'a> {
             counters.leads += more.leads;
             counters.promotions += more.promotions;
             counters.moves += more.moves;
+            counters.parted += more.parted;
             counters.impatient += more.impatient;
             counters.second_leads += more.second_leads;
             counters.turned_away += more.turned_away;

@@ -61,6 +61,8 @@ pub struct Counters {
     pub impatient: u64,
     /// Nodes told to leave a slow parent.
     pub moves: u64,
+    /// Nodes told to leave a parent that serves others as well, for one that serves nobody.
+    pub parted: u64,
     /// Nodes found leading that another coordinator, or nobody, had told to, beside a live lead.
     pub second_leads: u64,
     /// Claims of nodes that found no seat.

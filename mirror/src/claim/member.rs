@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use super::{
     pace::Pace,
     shelf::Place,
-    timing::{DOUBT, SILENCE},
+    timing::{DOUBT, HEARTBEAT, SILENCE},
 };
 use crate::router::Peer;
 
@@ -102,6 +102,8 @@ pub(super) struct Filed {
     pub(super) heir: Option<u64>,
     /// When its silence is death.
     pub(super) dies: Option<Instant>,
+    /// Whether it waits for its first parent.
+    pub(super) queues: bool,
 }
 
 // === impl Member ===
@@ -140,6 +142,13 @@ impl Member {
     pub(super) fn hear(&mut self, now: Instant) {
         self.heard = now;
         self.doubted = None;
+    }
+
+    /// The byte where it should be by now.
+    pub(super) fn reaches(&self, now: Instant) -> u64 {
+        let since = now.saturating_duration_since(self.heard).min(HEARTBEAT);
+        let all = self.total.unwrap_or(u64::MAX);
+        self.have.saturating_add(self.pace.grown_in(since)).min(all.max(self.have))
     }
 
     /// Whether a child can be sent to it: bytes are on their way, and a slot is free. One that is
@@ -184,6 +193,7 @@ impl Member {
             place: (self.is_open() && self.slow.is_none()).then_some(place),
             heir: self.is_heir().then_some(self.have),
             dies: Some(dies),
+            queues: self.role == Role::Waiting && self.waiting.is_some() && self.have == 0,
         }
     }
 }

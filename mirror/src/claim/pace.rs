@@ -73,6 +73,12 @@ impl Pace {
         let millis = u64::try_from(end.duration_since(start).as_millis()).ok()?;
         Some((have - had).saturating_mul(1000) / millis.max(1))
     }
+
+    /// Bytes that came in so much time of late, as far as that is known.
+    pub(super) fn grown_in(&self, time: Duration) -> u64 {
+        let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        self.rate().unwrap_or(0).saturating_mul(millis) / 1000
+    }
 }
 
 // === impl Best ===

@@ -22,6 +22,7 @@ mod follow;
 mod leads;
 mod parents;
 mod progress;
+mod sharing;
 mod slow;
 
 /// The state of one digest.

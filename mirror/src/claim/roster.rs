@@ -42,6 +42,8 @@ pub(super) struct Roster {
     slow: BTreeSet<Seat>,
     /// Who can be promoted, the longest prefix first.
     heirs: BTreeSet<(Reverse<u64>, u64, Seat)>,
+    /// Who waits for a first parent, in the order in which they get one.
+    queue: BTreeSet<(SocketAddr, Seat)>,
     /// When each member's silence is death.
     silences: BTreeSet<(Instant, Seat)>,
     holders: usize,
@@ -90,6 +92,12 @@ impl Roster {
     /// The most that somebody has who can be promoted.
     pub(super) fn longest_heir(&self) -> Option<u64> {
         self.heirs.first().map(|(have, _, _)| have.0)
+    }
+
+    /// The first of those that wait for their first parent. By address, so that the chains of all blobs have
+    /// one order, and neighbours follow neighbours.
+    pub(super) fn next_in_queue(&self) -> Option<Seat> {
+        self.queue.first().map(|(_, seat)| *seat)
     }
 
     /// A member whose silence has lasted too long.

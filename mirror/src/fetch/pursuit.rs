@@ -14,13 +14,16 @@ use crate::{
     metrics::Origin,
     peer::client::{PeerError, PeerStream},
     relay::Passing,
-    sources::{self, Wanted},
+    sources::{self, Outlook, Wanted},
     store::ByteStream,
 };
 
 /// Searches for parents in a row that may bring no byte. The second one finds nodes that announced
 /// the blob since, or the only holder again after its connection broke.
 const FRUITLESS_SEARCHES: u32 = 2;
+
+/// Pauses after which a parent that has more is left: the first, and brief ones for as long again.
+const OVERDUE: u32 = 5;
 
 /// Follows one parent after the other until the wanted bytes are here.
 pub(super) struct Pursuit {
@@ -56,6 +59,8 @@ struct Parent {
     stream: PeerStream,
     /// Bytes it has sent.
     sent: u64,
+    /// How often it was waited for without a word that it had no more, since something came.
+    overdue: u32,
 }
 
 // === impl Pursuit ===
@@ -160,19 +165,44 @@ impl Pursuit {
             match parent.stream.next().await {
                 Ok(Some(bytes)) => return self.take(bytes).map(Some),
                 Ok(None) => self.lose_parent(&PeerError::WrongAnswer),
+                Err(error @ PeerError::Stalled(_)) => {
+                    if !self.waits_on().await {
+                        self.lose_parent(&error);
+                    }
+                }
                 Err(error) => self.lose_parent(&error),
             }
         }
     }
 
-    /// Leaves a slow parent, if it is still the one, and asks for another from the byte reached.
+    /// Whether to wait on for a parent that has paused. All of a chain pause when its head does, and it
+    /// stays a chain if nobody leaves; one that had more all the time is given as long again to send it.
+    async fn waits_on(&mut self) -> bool {
+        let parent = self.parent.as_ref().filter(|parent| parent.source.is_arriving());
+        let Some(endpoint) = parent.map(|parent| parent.source.peer.endpoint) else { return false };
+        let outlook = self.shared.sources.outlook(&self.wanted, endpoint).await;
+        let Some(parent) = &mut self.parent else { return false };
+        parent.overdue = match outlook {
+            Outlook::Passed => {
+                // Better ones than those that were named before.
+                self.parents = self.shared.sources.parents(&self.wanted);
+                return false;
+            }
+            Outlook::Best { have } if have <= self.at => 0,
+            Outlook::Best { .. } | Outlook::Unknown => parent.overdue + 1,
+        };
+        parent.stream.wait_briefly();
+        parent.overdue < OVERDUE
+    }
+
+    /// Leaves a slow or shared parent, if it is still the one, and asks for another from the byte reached.
     fn depart(&mut self, from: SocketAddr) {
         let is_here = |parent: &Parent| parent.source.peer.endpoint == from;
         if self.parent.as_ref().is_some_and(|parent| !is_here(parent)) {
             return;
         }
         if let Some(slow) = self.leave_parent() {
-            info!(digest = %self.want.digest, peer = %slow.peer.endpoint, at = self.at, "left a slow parent");
+            info!(digest = %self.want.digest, peer = %slow.peer.endpoint, at = self.at, "left a parent for a better one");
             self.shared.metrics.moves.inc();
             self.wanted.lose(from);
         }
@@ -192,6 +222,7 @@ impl Pursuit {
                 self.contributors.push(parent.source.peer.clone());
             }
             parent.sent += bytes.len() as u64;
+            parent.overdue = 0;
         }
         if let Some(check) = &mut self.check {
             check.update(&bytes);
@@ -232,7 +263,7 @@ impl Pursuit {
                     continue;
                 }
                 match self.open(&source).await {
-                    Ok(stream) => return Ok(Parent { source, stream, sent: 0 }),
+                    Ok(stream) => return Ok(Parent { source, stream, sent: 0, overdue: 0 }),
                     Err(error) => self.report(&source, &error),
                 }
             }

@@ -5,12 +5,13 @@
 //! storm: from a node that holds all of it, else from the registry. Who may not lead looks outside
 //! now and then while nobody of the storm has it, and goes on asking.
 
-use std::{collections::VecDeque, sync::Arc};
+use std::{collections::VecDeque, net::SocketAddr, sync::Arc};
 
+use async_trait::async_trait;
 use futures::{StreamExt, stream, stream::BoxStream};
 use tokio::time::{Duration, Instant, sleep};
 
-use super::{Lookup, Parent, Sources, Standing, Wanted};
+use super::{Lookup, Outlook, Parent, Sources, Standing, Wanted};
 use crate::{
     claim::{self, Verdict, timing::ASK_AGAIN},
     participant::{Participant, Role},
@@ -58,6 +59,7 @@ impl Claims {
     }
 }
 
+#[async_trait]
 impl Sources for Claims {
     fn parents(&self, wanted: &Wanted) -> BoxStream<'static, Parent> {
         if !wanted.kept && wanted.may_lead {
@@ -73,6 +75,13 @@ impl Sources for Claims {
         };
         let next = |mut course: Course| async { Some((course.next().await?, course)) };
         stream::unfold(course, next).boxed()
+    }
+
+    async fn outlook(&self, wanted: &Wanted, parent: SocketAddr) -> Outlook {
+        let Some(verdict) = self.participant.claim(wanted).await else { return Outlook::Unknown };
+        let Verdict::Follow(parents) = verdict else { return Outlook::Passed };
+        let first = parents.first().filter(|first| first.peer.endpoint == parent);
+        first.map_or(Outlook::Passed, |first| Outlook::Best { have: first.have })
     }
 }
 

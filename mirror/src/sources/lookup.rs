@@ -1,11 +1,12 @@
 //! Sources found by asking the router who announced the digest.
 
-use std::sync::Arc;
+use std::{net::SocketAddr, sync::Arc};
 
+use async_trait::async_trait;
 use futures::{FutureExt, StreamExt, stream, stream::BoxStream};
 use tokio::time::{Instant, timeout_at};
 
-use super::{Grant, Parent, Patience, Sources, Standing, Wanted};
+use super::{Grant, Outlook, Parent, Patience, Sources, Standing, Wanted};
 use crate::{Peer, Router, deadlines::Deadlines, metrics::Metrics};
 
 /// Sources found by asking a [`Router`] who announced the digest.
@@ -44,6 +45,7 @@ impl Lookup {
     }
 }
 
+#[async_trait]
 impl Sources for Lookup {
     /// Ends within the lookup deadline as long as it yields nothing.
     fn parents(&self, wanted: &Wanted) -> BoxStream<'static, Parent> {
@@ -63,6 +65,11 @@ impl Sources for Lookup {
             Some((Parent { peer, standing: Standing::Announced }, search))
         });
         found.boxed()
+    }
+
+    /// Who announced a blob has all of it, and no reason to pause.
+    async fn outlook(&self, _: &Wanted, _: SocketAddr) -> Outlook {
+        Outlook::Passed
     }
 }
 

@@ -17,10 +17,10 @@ use super::{
     read::{Counted, read_steps},
 };
 
-/// A blob that has not grown for this long while a reader waits is not arriving. A lost segment is
-/// sent again after 1 s, a second time after 3; the wait is as long as that of a peer's stream
-/// ([`crate::Deadlines::stall`]), so a whole chain of followers gives up together, not one by one.
-pub const STALL: Duration = Duration::from_secs(5);
+/// A blob that has not grown for this long while a reader waits is not arriving. Longer than any reader
+/// waits by itself ([`crate::Deadlines::starved`]): a chain of followers whose head stands still keeps its
+/// streams, until their coordinator knows somebody better.
+pub const STALL: Duration = Duration::from_secs(16);
 
 /// From the last byte to the commit: the runtime syncs the file to its disk, and a large one takes a
 /// slow disk tens of seconds. Nobody lacks a byte meanwhile.

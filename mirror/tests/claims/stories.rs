@@ -4,5 +4,6 @@ mod joining;
 mod leading;
 mod losing;
 mod relearning;
+mod sharing;
 mod slow;
 mod zones;

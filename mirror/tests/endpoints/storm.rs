@@ -18,6 +18,9 @@ use crate::support::{Node, blob, noise};
 /// A pull that takes longer hangs.
 const LIMIT: Duration = Duration::from_secs(60);
 
+/// Long beside the nodes' [`Deadlines::pause`](onepull_mirror::Deadlines), and short beside the three seconds after which a lead lapses.
+const PAUSE: Duration = Duration::from_secs(2);
+
 /// A registry that sends its blob slowly, to as many as ask, and counts.
 struct Registry {
     blob: Vec<u8>,
@@ -26,6 +29,8 @@ struct Registry {
     /// The node that asks first dies when it has this much.
     kills_at: Option<u64>,
     killed: AtomicBool,
+    /// It stops for two seconds when it has sent this much.
+    pauses_at: Option<u64>,
 }
 
 impl Registry {
@@ -37,6 +42,7 @@ impl Registry {
             sent: AtomicU64::new(0),
             kills_at: None,
             killed: AtomicBool::new(false),
+            pauses_at: None,
         }
     }
 
@@ -44,7 +50,8 @@ impl Registry {
     async fn send(&self, node: &Node, writer: &mut FolderWriter) -> bool {
         let from = usize::try_from(writer.written()).unwrap();
         for piece in self.blob[from..].chunks(256 * 1024) {
-            sleep(Duration::from_millis(20)).await;
+            let pauses = self.pauses_at == Some(writer.written());
+            sleep(if pauses { PAUSE } else { Duration::from_millis(20) }).await;
             self.sent.fetch_add(piece.len() as u64, Ordering::Relaxed);
             writer.append(piece).await.unwrap();
             let deadly = self.kills_at.is_some_and(|at| writer.written() >= at);
@@ -143,4 +150,15 @@ async fn when_the_lead_dies_another_goes_on_from_its_byte() {
     // The others have nearly what the lead had; the one that goes on asks for the rest once.
     let (sent, size) = (registry.sent(), registry.blob.len() as u64);
     assert!(sent * 2 < size * 3, "only one went on from the registry: {sent} of {size}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_chain_whose_head_pauses_stays_as_it_is() {
+    let nodes = nodes(6).await;
+    let registry = Registry { pauses_at: Some(3 << 20), ..Registry::with(6 << 20) };
+    let pulls = join_all(nodes.iter().map(|node| pull(node, &registry)));
+    timeout(LIMIT, pulls).await.expect("all pulls end");
+    assert_eq!(registry.sent(), registry.blob.len() as u64);
+    let switches: Vec<_> = nodes.iter().map(|node| node.metrics.switches.get()).collect();
+    assert_eq!(switches, [0; 6]);
 }

@@ -60,6 +60,9 @@ async fn a_follower_too_many_is_refused_until_a_slot_is_free() {
     };
     assert_eq!(ask_as(9).await, StatusCode::SERVICE_UNAVAILABLE);
     assert_eq!(ask_as(1).await, StatusCode::PARTIAL_CONTENT, "it has a slot");
+    let small = parent.hold(b"what a manifest is like").await;
+    let small = ask(parent.peer, "GET", &path(&small), &[]).await.status;
+    assert_eq!(small, StatusCode::OK, "what is sent at once costs no slot");
     let other = ask(parent.peer, "HEAD", &path(&digest), &[]).await.status;
     assert_eq!(other, StatusCode::OK, "a size costs no slot");
 

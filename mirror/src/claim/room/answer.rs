@@ -32,7 +32,10 @@ impl Room {
             self.grant(seat, now, count);
             return Verdict::Lead;
         }
-        match self.follow(seat, lost, count) {
+        if claim.have == 0 {
+            self.seat_the_queue(seat, lost, now, count);
+        }
+        match self.follow(seat, lost, now, count) {
             Some(verdict) => verdict,
             None => self.wait(seat, now, count),
         }

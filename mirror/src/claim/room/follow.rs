@@ -13,15 +13,17 @@ impl Room {
         &mut self,
         seat: Seat,
         lost: &[SocketAddr],
+        now: Instant,
         count: &mut Counters,
     ) -> Option<Verdict> {
         let found = self.seek(seat, lost, count);
-        let standing = self.roster[seat].parent.filter(|parent| {
+        let kept = self.roster[seat].parent.filter(|parent| {
             let parent = &self.roster[*parent];
             parent.doubted.is_none() && !lost.contains(&parent.peer.endpoint)
         });
-        let goal = standing.or_else(|| self.goal_of_move(seat, count));
-        let parent = goal.or(found.first().copied())?;
+        let standing = kept.filter(|parent| self.is_fed(seat, *parent));
+        let goal = standing.or_else(|| self.goal_of_move(seat, now, count));
+        let parent = goal.or(found.first().copied()).or(kept)?;
         if self.roster[seat].parent != Some(parent) {
             self.leads.forget(seat, &self.roster);
             self.roster.attach(seat, parent, false);
@@ -36,11 +38,28 @@ impl Room {
         self.name(&parents).map(Verdict::Follow)
     }
 
+    /// Gives all that wait for a first parent one, in order, as soon as one of them could have one. They
+    /// hear of it when they ask again.
+    pub(super) fn seat_the_queue(
+        &mut self,
+        seat: Seat,
+        lost: &[SocketAddr],
+        now: Instant,
+        count: &mut Counters,
+    ) {
+        if self.roster.next_in_queue().is_none() || self.seek(seat, lost, count).is_empty() {
+            return;
+        }
+        while let Some(next) = self.roster.next_in_queue()
+            && self.follow(next, &[], now, count).is_some()
+        {}
+    }
+
     /// Where a member goes that was told to leave its parent. If the better one has gone meanwhile, it
     /// is no worse off where it was.
-    fn goal_of_move(&mut self, seat: Seat, count: &mut Counters) -> Option<Seat> {
+    fn goal_of_move(&mut self, seat: Seat, now: Instant, count: &mut Counters) -> Option<Seat> {
         let parent = self.roster[seat].parent.filter(|_| self.roster[seat].leaving)?;
-        self.better(seat, count).or(Some(parent))
+        self.unshared(seat, now, count).or_else(|| self.better(seat, count)).or(Some(parent))
     }
 
     pub(super) fn seek(
@@ -72,7 +91,7 @@ impl Room {
         if !self.roster[seat].may_lead || now < since + PATIENCE {
             return Verdict::NotYet;
         }
-        if let Some(verdict) = self.follow(seat, &[], count) {
+        if let Some(verdict) = self.follow(seat, &[], now, count) {
             return verdict;
         }
         if let Some(parents) = self.name(&self.sources_ahead_of(seat)) {

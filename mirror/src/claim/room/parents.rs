@@ -15,7 +15,7 @@ use crate::claim::{
 
 /// Most members of one kind that are looked at for one claim. The first nearly always fits: what a
 /// claim can rule out are itself and the few it lost. This bound makes a claim's cost constant.
-const MOST_LOOKED_AT: usize = 16;
+pub(super) const MOST_LOOKED_AT: usize = 16;
 
 /// Most ancestors that are tried, from the grandparent up. Two neighbours in a chain may die
 /// together, four hardly.

@@ -101,7 +101,9 @@ impl Room {
             self.grant(seat, now, count);
             return Advice::Lead;
         }
-        let moves = self.should_move(seat, now, count) || self.waits_for_the_dead(seat, count);
+        let moves = self.should_move(seat, now, count)
+            || self.waits_for_the_dead(seat, count)
+            || self.should_part(seat, now, count);
         if moves { Advice::Move } else { Advice::CarryOn }
     }
 

@@ -25,6 +25,11 @@ impl Roster {
         free
     }
 
+    /// Who is at the top of a member's tree.
+    pub(in crate::claim) fn head(&mut self, seat: Seat) -> Seat {
+        self.forest.root(seat)
+    }
+
     /// Hangs `seat` below `parent` and takes a slot there. The caller has asked
     /// [`Roster::may_hang`].
     pub(in crate::claim) fn attach(&mut self, seat: Seat, parent: Seat, confirmed: bool) {

@@ -28,11 +28,14 @@ impl Roster {
         if let Some(dies) = filed.dies {
             self.silences.insert((dies, seat));
         }
+        if filed.queues {
+            self.queue.insert((member.peer.endpoint, seat));
+        }
     }
 
     pub(super) fn unfile(&mut self, seat: Seat) {
         let member = &mut self.members[seat];
-        let Filed { apart, place, heir, dies } = std::mem::take(&mut member.filed);
+        let Filed { apart, place, heir, dies, queues } = std::mem::take(&mut member.filed);
         self.holders -= usize::from(member.role == Role::Complete);
         if apart {
             self.slow.remove(&seat);
@@ -52,6 +55,9 @@ impl Roster {
         }
         if let Some(dies) = dies {
             self.silences.remove(&(dies, seat));
+        }
+        if queues {
+            self.queue.remove(&(member.peer.endpoint, seat));
         }
     }
 }

@@ -9,7 +9,7 @@ use http::{
 };
 use tokio::{
     sync::watch,
-    time::{Instant, timeout},
+    time::{Duration, Instant, timeout},
 };
 use tracing::debug;
 
@@ -23,6 +23,14 @@ use crate::{
     store::{ByteStream, Presence, limited},
 };
 
+/// How long a follower that has as much as this node waits for it to be ahead. Nodes that were sent behind
+/// each other, by two coordinators, wait no longer than that.
+const ABREAST: Duration = Duration::from_millis(500);
+
+/// A blob that is complete and no larger than this, as manifests are, takes no slot: it is sent before
+/// whoever was refused would ask again.
+const SMALL: u64 = 64 * 1024;
+
 impl PeerService {
     pub(super) async fn blob(
         &self,
@@ -33,7 +41,7 @@ impl PeerService {
         let range = ByteRange::parse(text(headers, header::RANGE));
         let follower = text(headers, FOLLOWER).and_then(|node| node.parse().ok());
         let (size, slot) = match (self.complete(&digest).await, follower) {
-            (Some(size), _) if head => (size, None),
+            (Some(size), _) if head || size <= SMALL => (size, None),
             (Some(size), _) => (size, Some(self.slot(digest, follower)?)),
             (None, Some(node)) if !head => {
                 let slot = self.slot(digest, follower)?;
@@ -80,7 +88,7 @@ impl PeerService {
 
     /// The size of a blob that is arriving, once this node is ahead of its follower.
     ///
-    /// Who has bytes already must be behind now: so nodes that follow each other in a circle, sent
+    /// Who has bytes already must be behind, now or in a moment: so nodes that follow each other in a circle, sent
     /// by two coordinators, do not wait for each other. Who has none waits for this node's first
     /// ones, unless this node waits for it, and as long as this node waits for them itself.
     async fn arriving(
@@ -99,15 +107,20 @@ impl PeerService {
         let size = stored.or_else(|| ahead(relay.presence(digest), first));
         match size {
             Some(size) => Ok(size),
-            None if first > 0 => Err(Refusal::NotAhead(*digest)),
-            None => tokio::select! {
-                biased;
-                arrived = timeout(self.arrival, arrived(presence, first)) => {
-                    arrived.ok().flatten().ok_or(Refusal::Blob(*digest))
+            None => {
+                let (patience, refusal) = match first {
+                    0 => (self.arrival, Refusal::Blob(*digest)),
+                    _ => (ABREAST, Refusal::NotAhead(*digest)),
+                };
+                tokio::select! {
+                    biased;
+                    arrived = timeout(patience, arrived(presence, first)) => {
+                        arrived.ok().flatten().ok_or(refusal)
+                    }
+                    size = relay.passes(digest, first) => Ok(size),
+                    () = self.participant.is_sent_away(digest) => Err(Refusal::NotAhead(*digest)),
                 }
-                size = relay.passes(digest, first) => Ok(size),
-                () = self.participant.is_sent_away(digest) => Err(Refusal::NotAhead(*digest)),
-            },
+            }
         }
     }
 

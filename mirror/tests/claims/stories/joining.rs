@@ -129,12 +129,15 @@ fn a_lead_that_completes_stays_a_parent() {
 }
 
 #[test]
-fn who_waited_for_a_lead_is_the_end_of_the_chain_once_it_follows() {
+fn who_waited_for_a_lead_comes_before_newcomers_and_all_in_the_order_of_their_addresses() {
     let mut room = Room::new();
-    let waits = Claim { may_lead: false, ..get(1) };
-    assert_eq!(room.claim(&waits), Verdict::NotYet);
+    let waits = |id| Claim { may_lead: false, ..get(id) };
+    for id in [3, 1, 2] {
+        assert_eq!(room.claim(&waits(id)), Verdict::NotYet);
+    }
     assert_eq!(room.get(0), Verdict::Lead);
-    assert_eq!(first(&room.get(2)), Some(0));
-    assert_eq!(first(&room.claim(&waits)), Some(2));
-    assert_eq!(first(&room.get(3)), Some(1), "not node 2, which has a child");
+    assert_eq!(first(&room.get(4)), Some(3));
+    for (id, parent) in [(2, 1), (3, 2), (1, 0)] {
+        assert_eq!(first(&room.claim(&waits(id))), Some(parent));
+    }
 }

@@ -113,3 +113,29 @@ fn nobody_moves_for_a_pause_that_is_made_up_for() {
         assert_eq!(chain.second([10, 10, 19, 19, 19]), [Advice::CarryOn; 5]);
     }
 }
+
+#[test]
+fn who_gets_nothing_from_a_parent_that_stands_still_alone_goes_to_another() {
+    let mut chain = Chain::new();
+    for _ in 0..2 {
+        assert_eq!(chain.second([10, 10, 0, 0, 0])[4], Advice::CarryOn);
+    }
+    let parent = |chain: &mut Chain, node: u16, lost: &[u16]| {
+        first(&chain.room.get_again(node, chain.have[usize::from(node)], lost))
+    };
+    assert_eq!(parent(&mut chain, 4, &[]), Some(3), "that one has no more to get either");
+    assert_eq!(parent(&mut chain, 3, &[]), Some(1));
+    assert_eq!(parent(&mut chain, 4, &[]), Some(3));
+}
+
+#[test]
+fn who_gets_nothing_because_nobody_does_stays_where_it_is() {
+    let mut chain = Chain::new();
+    for _ in 0..2 {
+        chain.second([0; 5]);
+    }
+    for node in 2..5 {
+        let again = chain.room.get_again(node, chain.have[usize::from(node)], &[]);
+        assert_eq!(first(&again), Some(node - 1));
+    }
+}
