@@ -76,9 +76,14 @@ impl Pace {
 
     /// Bytes that came in so much time of late, as far as that is known.
     pub(super) fn grown_in(&self, time: Duration) -> u64 {
-        let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
-        self.rate().unwrap_or(0).saturating_mul(millis) / 1000
+        grown_at(self.rate().unwrap_or(0), time)
     }
+}
+
+/// Bytes that come in so much time at a rate in bytes per second.
+pub(super) fn grown_at(rate: u64, time: Duration) -> u64 {
+    let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+    rate.saturating_mul(millis) / 1000
 }
 
 // === impl Best ===

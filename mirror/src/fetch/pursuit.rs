@@ -4,7 +4,7 @@ use std::{io, net::SocketAddr, sync::Arc};
 
 use bytes::Bytes;
 use futures::{StreamExt, stream, stream::BoxStream};
-use tokio::time::{Instant, timeout};
+use tokio::time::{Duration, Instant, timeout};
 use tracing::{debug, info, warn};
 
 use super::{FetchError, Shared, Want};
@@ -21,6 +21,9 @@ use crate::{
 /// Searches for parents in a row that may bring no byte. The second one finds nodes that announced
 /// the blob since, or the only holder again after its connection broke.
 const FRUITLESS_SEARCHES: u32 = 2;
+
+/// Between two questions whether to wait on for a parent that has paused.
+const BRIEF: Duration = Duration::from_millis(500);
 
 /// Pauses after which a parent that has more is left: the first, and brief ones for as long again.
 const OVERDUE: u32 = 5;
@@ -165,11 +168,7 @@ impl Pursuit {
             match parent.stream.next().await {
                 Ok(Some(bytes)) => return self.take(bytes).map(Some),
                 Ok(None) => self.lose_parent(&PeerError::WrongAnswer),
-                Err(error @ PeerError::Stalled(_)) => {
-                    if !self.waits_on().await {
-                        self.lose_parent(&error);
-                    }
-                }
+                Err(PeerError::Stalled(_)) if self.waits_on().await => {}
                 Err(error) => self.lose_parent(&error),
             }
         }
@@ -191,18 +190,22 @@ impl Pursuit {
             Outlook::Best { have } if have <= self.at => 0,
             Outlook::Best { .. } | Outlook::Unknown => parent.overdue + 1,
         };
-        parent.stream.wait_briefly();
+        parent.stream.wait_briefly(BRIEF);
         parent.overdue < OVERDUE
     }
 
-    /// Leaves a slow or shared parent, if it is still the one, and asks for another from the byte reached.
+    /// Leaves a slow or shared parent, if it is still the one, and asks for another from the byte
+    /// reached.
     fn depart(&mut self, from: SocketAddr) {
         let is_here = |parent: &Parent| parent.source.peer.endpoint == from;
         if self.parent.as_ref().is_some_and(|parent| !is_here(parent)) {
             return;
         }
         if let Some(slow) = self.leave_parent() {
-            info!(digest = %self.want.digest, peer = %slow.peer.endpoint, at = self.at, "left a parent for a better one");
+            info!(
+                digest = %self.want.digest, peer = %slow.peer.endpoint, at = self.at,
+                "left a parent for a better one"
+            );
             self.shared.metrics.moves.inc();
             self.wanted.lose(from);
         }

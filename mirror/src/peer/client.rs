@@ -24,9 +24,6 @@ use crate::{
 /// Idle connections kept per peer: a runtime fetches three layers at once.
 const IDLE_PER_PEER: usize = 4;
 
-/// Between two questions whether to wait on for a parent that has paused.
-const BRIEF: Duration = Duration::from_millis(500);
-
 /// Receive buffer of a connection. As large as what the peer sends at a time, for the same reason.
 const READ_BUFFER: usize = READ_CHUNK;
 
@@ -49,7 +46,8 @@ pub(crate) struct PeerStream {
     /// Size of the whole blob in bytes, as the peer says.
     pub(crate) total: u64,
     stall: Duration,
-    brief: bool,
+    /// How long the next pause may be, after one that was waited for.
+    brief: Option<Duration>,
 }
 
 /// Why a peer did not deliver.
@@ -147,7 +145,7 @@ impl PeerClient {
             _ => None,
         };
         let total = total.ok_or(PeerError::WrongAnswer)?;
-        Ok(PeerStream { body: response.into_body(), total, stall, brief: false })
+        Ok(PeerStream { body: response.into_body(), total, stall, brief: None })
     }
 
     /// What a coordinator says to `message`, at most `limit` bytes of it.
@@ -211,19 +209,19 @@ fn causes(error: &dyn Error) -> impl Iterator<Item = &(dyn Error + 'static)> {
 // === impl PeerStream ===
 
 impl PeerStream {
-    /// Makes the next pause a brief one: whether to wait on is asked again soon.
-    pub(crate) fn wait_briefly(&mut self) {
-        self.brief = true;
+    /// Waits no longer than this for the next bytes, if it would have waited longer.
+    pub(crate) fn wait_briefly(&mut self, most: Duration) {
+        self.brief = Some(most);
     }
 
     /// The next bytes; `None` at the end of what the peer sends.
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, PeerError> {
         loop {
-            let patience = if self.brief { self.stall.min(BRIEF) } else { self.stall };
+            let patience = self.brief.map_or(self.stall, |most| most.min(self.stall));
             let Some(frame) = timeout(patience, self.body.frame()).await? else {
                 return Ok(None);
             };
-            self.brief = false;
+            self.brief = None;
             match frame?.into_data() {
                 Ok(bytes) if !bytes.is_empty() => return Ok(Some(bytes)),
                 _ => {}

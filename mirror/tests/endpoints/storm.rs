@@ -18,7 +18,8 @@ use crate::support::{Node, blob, noise};
 /// A pull that takes longer hangs.
 const LIMIT: Duration = Duration::from_secs(60);
 
-/// Long beside the nodes' [`Deadlines::pause`](onepull_mirror::Deadlines), and short beside the three seconds after which a lead lapses.
+/// Long beside the nodes' [`Deadlines::pause`](onepull_mirror::Deadlines), and short beside the three
+/// seconds after which a lead lapses.
 const PAUSE: Duration = Duration::from_secs(2);
 
 /// A registry that sends its blob slowly, to as many as ask, and counts.
@@ -29,7 +30,7 @@ struct Registry {
     /// The node that asks first dies when it has this much.
     kills_at: Option<u64>,
     killed: AtomicBool,
-    /// It stops for two seconds when it has sent this much.
+    /// It stops for [`PAUSE`] when it has sent this much.
     pauses_at: Option<u64>,
 }
 

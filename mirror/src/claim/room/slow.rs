@@ -13,7 +13,7 @@
 use tokio::time::{Duration, Instant};
 
 use super::{Counters, Member, Phase, Room, Seat, Seeker, parents::PIECE};
-use crate::claim::member::Lead;
+use crate::claim::pace::grown_at;
 
 /// How many times faster others must have been. A parent with two children gives each half, and three
 /// layers at once get a third each, so that is no sign; a link that fell back to a tenth, as broken
@@ -102,20 +102,19 @@ impl Room {
         jammed && known && self.roster[seat].left.is_none()
     }
 
-    /// Whether a parent stands still although its own has much more for it, and so has next to nothing for a
-    /// child at byte `at`: its runtime has no room for the blob now, or it is frozen.
+    /// Whether a parent stands still although its own has much more for it, and so has next to nothing
+    /// for a child at byte `at`: its runtime has no room for the blob now, or it is frozen.
     fn holds_up(&self, parent: Seat, at: u64) -> bool {
         let member = &self.roster[parent];
         let stands = member.have < at.saturating_add(PIECE) && member.pace.rate() == Some(0);
         stands && member.parent.is_some_and(|above| self.is_behind(parent, above, READY))
     }
 
-    /// Whether a member can expect bytes from its parent: it does not stand still by itself, nor does all of the
-    /// chain because its lead has lapsed.
+    /// Whether a member can expect bytes from its parent: it does not stand still by itself, nor does
+    /// all of the chain because its lead has lapsed.
     pub(super) fn is_fed(&mut self, seat: Seat, parent: Seat) -> bool {
         let head = self.roster.head(parent);
-        let lapsed = |lead: &Lead| lead.phase == Phase::Lapsed;
-        let is_dry = self.roster[head].lead().is_some_and(lapsed);
+        let is_dry = self.roster[head].lead().is_some_and(|lead| lead.phase == Phase::Lapsed);
         !is_dry && !self.holds_up(parent, self.roster[seat].have)
     }
 
@@ -171,6 +170,5 @@ impl Room {
 
 /// What has to lie ready for a member of this pace.
 fn much(rate: u64) -> u64 {
-    let millis = u64::try_from(READY_FOR.as_millis()).unwrap_or(u64::MAX);
-    READY.max(rate.saturating_mul(millis) / 1000)
+    READY.max(grown_at(rate, READY_FOR))
 }

@@ -23,8 +23,8 @@ use crate::{
     store::{ByteStream, Presence, limited},
 };
 
-/// How long a follower that has as much as this node waits for it to be ahead. Nodes that were sent behind
-/// each other, by two coordinators, wait no longer than that.
+/// How long a follower that has as much as this node waits for it to be ahead. Nodes that were sent
+/// behind each other, by two coordinators, wait no longer than that.
 const ABREAST: Duration = Duration::from_millis(500);
 
 /// A blob that is complete and no larger than this, as manifests are, takes no slot: it is sent before
@@ -88,9 +88,9 @@ impl PeerService {
 
     /// The size of a blob that is arriving, once this node is ahead of its follower.
     ///
-    /// Who has bytes already must be behind, now or in a moment: so nodes that follow each other in a circle, sent
-    /// by two coordinators, do not wait for each other. Who has none waits for this node's first
-    /// ones, unless this node waits for it, and as long as this node waits for them itself.
+    /// Who has bytes already must be behind, now or in a moment: so nodes that follow each other in a
+    /// circle, sent by two coordinators, do not wait for each other. Who has none waits for this node's
+    /// first ones, unless this node waits for it, and as long as this node waits for them itself.
     async fn arriving(
         &self,
         digest: &Digest,

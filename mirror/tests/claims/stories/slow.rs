@@ -120,12 +120,11 @@ fn who_gets_nothing_from_a_parent_that_stands_still_alone_goes_to_another() {
     for _ in 0..2 {
         assert_eq!(chain.second([10, 10, 0, 0, 0])[4], Advice::CarryOn);
     }
-    let parent = |chain: &mut Chain, node: u16, lost: &[u16]| {
-        first(&chain.room.get_again(node, chain.have[usize::from(node)], lost))
-    };
-    assert_eq!(parent(&mut chain, 4, &[]), Some(3), "that one has no more to get either");
-    assert_eq!(parent(&mut chain, 3, &[]), Some(1));
-    assert_eq!(parent(&mut chain, 4, &[]), Some(3));
+    let mut parent =
+        |node: u16| first(&chain.room.get_again(node, chain.have[usize::from(node)], &[]));
+    assert_eq!(parent(4), Some(3), "that one has no more to get either");
+    assert_eq!(parent(3), Some(1));
+    assert_eq!(parent(4), Some(3));
 }
 
 #[test]
