@@ -52,6 +52,8 @@ pub(super) struct Member {
     pub(super) slow: Option<Instant>,
     /// It was told to leave its parent, and has not claimed since.
     pub(super) leaving: bool,
+    /// The parent that it was told to leave last, and when.
+    pub(super) sent_from: Option<(SocketAddr, Instant)>,
     /// The parent that it was told to leave although that one had more for it. Until it is faster
     /// elsewhere, which of the two is slow is open.
     pub(super) left: Option<SocketAddr>,
@@ -133,6 +135,7 @@ impl Member {
             pace: Pace::default(),
             slow: None,
             leaving: false,
+            sent_from: None,
             left: None,
             filed: Filed::default(),
         }

@@ -22,7 +22,8 @@ impl Room {
             parent.doubted.is_none() && !lost.contains(&parent.peer.endpoint)
         });
         let standing = kept.filter(|parent| self.is_fed(seat, *parent));
-        let goal = standing.or_else(|| self.goal_of_move(seat, now, count));
+        let left = self.roster[seat].parent.filter(|_| self.roster[seat].leaving);
+        let goal = standing.or_else(|| self.goal_of_move(seat, lost, now, count));
         let parent = goal.or(found.first().copied()).or(kept)?;
         if self.roster[seat].parent != Some(parent) {
             self.leads.forget(seat, &self.roster);
@@ -33,8 +34,11 @@ impl Room {
             member.waiting = None;
             member.leaving = false;
         });
-        let spares = found.into_iter().filter(|spare| *spare != parent);
-        let parents: Vec<_> = std::iter::once(parent).chain(spares).collect();
+        // Where it streamed until it was told to leave is the last resort: it may reach none of the others.
+        let resort = left.filter(|left| *left != parent);
+        let spares = found.into_iter().filter(|spare| *spare != parent && Some(*spare) != resort);
+        let spares = spares.take(MOST_PARENTS - 1 - usize::from(resort.is_some()));
+        let parents: Vec<_> = std::iter::once(parent).chain(spares).chain(resort).collect();
         self.name(&parents).map(Verdict::Follow)
     }
 
@@ -57,9 +61,16 @@ impl Room {
 
     /// Where a member goes that was told to leave its parent. If the better one has gone meanwhile, it
     /// is no worse off where it was.
-    fn goal_of_move(&mut self, seat: Seat, now: Instant, count: &mut Counters) -> Option<Seat> {
+    fn goal_of_move(
+        &mut self,
+        seat: Seat,
+        lost: &[SocketAddr],
+        now: Instant,
+        count: &mut Counters,
+    ) -> Option<Seat> {
         let parent = self.roster[seat].parent.filter(|_| self.roster[seat].leaving)?;
-        self.unshared(seat, now, count).or_else(|| self.better(seat, count)).or(Some(parent))
+        let other = self.unshared(seat, lost, now, count);
+        other.or_else(|| self.better(seat, lost, count)).or(Some(parent))
     }
 
     pub(super) fn seek(

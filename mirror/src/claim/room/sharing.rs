@@ -4,7 +4,7 @@
 //! passes those that wait, and they come after it to the same parent. Each gets half then, and so do
 //! all behind the two, to the end of the blob. So the last of them goes to the end of a chain.
 
-use std::cmp::Reverse;
+use std::{cmp::Reverse, net::SocketAddr};
 
 use tokio::time::Instant;
 
@@ -16,19 +16,22 @@ use crate::claim::timing::HEARTBEAT;
 impl Room {
     /// Whether a follower is to leave a parent that serves others as well, for one that serves nobody.
     pub(super) fn should_part(&mut self, seat: Seat, now: Instant, count: &mut Counters) -> bool {
-        if self.unshared(seat, now, count).is_none() {
+        if self.is_back(seat, now) || self.unshared(seat, &[], now, count).is_none() {
             return false;
         }
-        count.parted += u64::from(!self.roster[seat].leaving);
-        self.roster.update(seat, |member| member.leaving = true);
+        if !self.roster[seat].leaving {
+            count.parted += 1;
+            self.tell_to_leave(seat, now);
+        }
         true
     }
 
     /// Somebody of its zone who is as far as a member and serves nobody, if the member is the last of
-    /// several that share a parent.
+    /// several that share a parent; none that it has lost.
     pub(super) fn unshared(
         &mut self,
         seat: Seat,
+        lost: &[SocketAddr],
         now: Instant,
         count: &mut Counters,
     ) -> Option<Seat> {
@@ -45,7 +48,8 @@ impl Room {
         found.into_iter().find(|other| {
             count.looked_at += 1;
             let serves_nobody = self.roster[*other].children.is_empty();
-            let is_other = *other != seat && parent != Some(*other);
+            let is_lost = lost.contains(&self.roster[*other].peer.endpoint);
+            let is_other = *other != seat && parent != Some(*other) && !is_lost;
             let is_as_far = self.roster[*other].reaches(now) >= have;
             is_other && serves_nobody && is_as_far && self.roster.may_hang(seat, *other)
         })

@@ -10,6 +10,8 @@
 //! Slow is who grows at a fraction of what its zone could do seconds ago. A storm in which all are
 //! equally slow, because the registry or the link into the zone is, is left alone.
 
+use std::net::SocketAddr;
+
 use tokio::time::{Duration, Instant};
 
 use super::{Counters, Member, Phase, Room, Seat, Seeker, parents::PIECE};
@@ -36,6 +38,10 @@ const PART_OF_A_SECOND: u64 = 2;
 /// How long a member counts as slow after the last sign. Nothing else shows it while it serves nobody,
 /// so it is tried again at times; sooner, and each newcomer would try it.
 const SLOW_FOR: Duration = Duration::from_secs(10);
+
+/// How long a member that is back at the parent which it was told to leave stays there. Long beside what a
+/// try costs, a broken stream and a deadline of a connection.
+const TRIES_AGAIN: Duration = Duration::from_secs(10);
 
 /// The pace of a member beside the best of its zone, in bytes per second.
 #[derive(Clone, Copy, Debug)]
@@ -79,10 +85,13 @@ impl Room {
         if self.roster[seat].leaving {
             return true;
         }
-        if !self.may_gain(seat, measured, now) || self.better(seat, count).is_none() {
+        if self.is_back(seat, now)
+            || !self.may_gain(seat, measured, now)
+            || self.better(seat, &[], count).is_none()
+        {
             return false;
         }
-        self.send_away(seat);
+        self.send_away(seat, now);
         count.moves += 1;
         true
     }
@@ -118,11 +127,30 @@ impl Room {
         !is_dry && !self.holds_up(parent, self.roster[seat].have)
     }
 
-    fn send_away(&mut self, seat: Seat) {
+    fn send_away(&mut self, seat: Seat, now: Instant) {
         let parent = self.roster[seat].parent.map(|parent| &self.roster[parent]);
         let tried = parent.filter(|parent| parent.slow.is_none());
         let left = tried.map(|parent| parent.peer.endpoint);
-        self.roster.update(seat, |member| (member.leaving, member.left) = (true, left));
+        self.roster.update(seat, |member| member.left = left);
+        self.tell_to_leave(seat, now);
+    }
+
+    /// From now on a member is told to leave its parent, until it claims.
+    pub(super) fn tell_to_leave(&mut self, seat: Seat, now: Instant) {
+        let parent = self.roster[seat].parent.map(|parent| self.roster[parent].peer.endpoint);
+        self.roster.update(seat, |member| {
+            (member.leaving, member.sent_from) = (true, parent.map(|parent| (parent, now)));
+        });
+    }
+
+    /// Whether a member is back at the parent that it was told to leave a while ago: it reached nobody
+    /// better, and each try breaks a good stream.
+    pub(super) fn is_back(&self, seat: Seat, now: Instant) -> bool {
+        let Member { sent_from, parent, leaving, .. } = &self.roster[seat];
+        let parent = parent.map(|parent| self.roster[parent].peer.endpoint);
+        let is_there =
+            |(from, at): &(SocketAddr, Instant)| parent == Some(*from) && now < *at + TRIES_AGAIN;
+        !leaving && sent_from.as_ref().is_some_and(is_there)
     }
 
     /// A member is as fast as others. If it has left a parent that had more for it, that one is slow.
@@ -146,19 +174,26 @@ impl Room {
         self.roster[other].have >= self.roster[seat].have.saturating_add(bytes)
     }
 
-    /// Somebody other than its parent who has much more than a member and is not slow.
-    pub(super) fn better(&mut self, seat: Seat, count: &mut Counters) -> Option<Seat> {
+    /// Somebody other than its parent who has much more than a member and is not slow; none that it has
+    /// lost.
+    pub(super) fn better(
+        &mut self,
+        seat: Seat,
+        lost: &[SocketAddr],
+        count: &mut Counters,
+    ) -> Option<Seat> {
         let member = &self.roster[seat];
         let much = much(member.pace.rate().unwrap_or(0));
         let zone = member.peer.zone.clone();
         let parent = member.parent.map(|parent| self.roster[parent].peer.endpoint);
+        let lost: Vec<_> = lost.iter().copied().chain(parent).collect();
         let seeker = Seeker {
             node: member.peer.endpoint,
             seat: Some(seat),
             zone: &zone,
             have: member.have.saturating_add(much - 1),
             total: member.total,
-            lost: parent.as_slice(),
+            lost: &lost,
         };
         let found = seeker.find(&mut self.roster);
         count.looked_at += found.looked_at as u64;

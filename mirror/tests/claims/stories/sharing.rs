@@ -1,8 +1,8 @@
 //! Members that share a parent, and who of them goes to the end of a chain.
 
-use onepull_mirror::claim::{Advice, Progress, Stage};
+use onepull_mirror::claim::{Advice, Progress, Stage, Verdict};
 
-use crate::support::{Room, at, blob, first, following, node, says};
+use crate::support::{Room, at, blob, first, following, node, number, says};
 
 const MIB: u64 = 1 << 20;
 
@@ -26,6 +26,33 @@ fn the_last_of_two_goes_behind_the_other() {
     assert_eq!(room.says(2, 3 * MIB, following(1)), Advice::CarryOn);
     let counters = room.coordinator.counters();
     assert_eq!((counters.parted, counters.moves), (1, 0));
+}
+
+#[test]
+fn who_cannot_reach_the_other_goes_back_and_is_left_alone_for_a_while() {
+    let mut room = fork([9, 5, 3]);
+    assert_eq!(room.says(2, 3 * MIB, following(0)), Advice::Move);
+    let Verdict::Follow(parents) = room.get_again(2, 3 * MIB, &[0]) else { panic!("no parents") };
+    let named: Vec<_> = parents.iter().map(|parent| number(parent.peer.endpoint)).collect();
+    assert_eq!(named, [1, 0], "the one that it has just left comes last");
+
+    for second in 0..20 {
+        room.says(0, 9 * MIB + second, Stage::Leading);
+        room.says(1, 5 * MIB + second, following(0));
+        let told = if second < 10 { Advice::CarryOn } else { Advice::Move };
+        assert_eq!(room.says(2, 3 * MIB + second, following(0)), told, "second {second}");
+        if told == Advice::Move {
+            return;
+        }
+        room.wait(1000);
+    }
+}
+
+#[test]
+fn it_is_not_sent_to_somebody_whom_it_has_lost() {
+    let mut room = fork([9, 5, 3]);
+    assert_eq!(room.says(2, 3 * MIB, following(0)), Advice::Move);
+    assert_eq!(first(&room.get_again(2, 3 * MIB, &[1, 0])), Some(0));
 }
 
 #[test]
