@@ -3,12 +3,13 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::{
-    Board, CacheId, Digest, Event, Happening, ImageRef, ImageRollup, NodeName, NodePlan,
-    Resolution, Rollup, SeedPlan, Trouble, TroubleKind, board::Standing,
+    Board, CacheId, Digest, Event, Happening, ImageRef, ImageRollup, NodeName, NodePlan, OnDelete,
+    Rollup, SeedPlan, Trouble, TroubleKind, board::Standing,
 };
 
-/// Lets caches go that are being deleted: no node holds anything for them, and what was to be removed is
-/// gone from every node that can be asked.
+/// Lets caches go that are being deleted. One whose images are to be removed stays until all nodes were told so, as
+/// who is told later would leave them to the kubelet, and until nodes that can be asked are done. Which digests
+/// its names stood for nobody may know any more, so removals are its own by their repositories.
 pub(super) fn let_go(
     board: &Board<'_>,
     nodes: &BTreeMap<NodeName, NodePlan>,
@@ -17,19 +18,18 @@ pub(super) fn let_go(
     if !board.caches.iter().any(|cache| cache.deleting) {
         return;
     }
-    let holds = nodes.values().flat_map(|node| &node.holds);
-    let holding: HashSet<&CacheId> = holds.flat_map(|hold| hold.caches.iter()).collect();
+    let told = board.nodes.iter().flat_map(|node| &node.holds);
+    let told: HashSet<&CacheId> = told.flat_map(|hold| hold.caches.iter()).collect();
     let available = board.nodes.iter().filter(|node| node.is_available());
     let removals = available.flat_map(|node| &nodes[&node.name].removals);
-    let removing: HashSet<&Digest> = removals.map(|removal| &removal.digest).collect();
+    let removing: HashSet<&str> =
+        removals.flat_map(|removal| &removal.refs).map(ImageRef::repository).collect();
+    let is_removed = |image: &ImageRef| removing.contains(image.repository());
     for cache in board.caches.iter().filter(|cache| cache.deleting) {
-        let removes = |resolution: &Resolution| match resolution {
-            Resolution::Resolved(resolved) => removing.contains(&resolved.digest),
-            Resolution::Failed(_) => false,
-        };
-        let busy = holding.contains(&cache.id) || cache.resolutions.values().any(removes);
+        let mut images = cache.lists.iter().flat_map(|list| &list.images);
+        let busy = told.contains(&cache.id) || images.any(is_removed);
         if let Some(rollup) = caches.get_mut(&cache.id) {
-            rollup.released = !busy;
+            rollup.released = cache.on_delete == OnDelete::Keep || !busy;
         }
     }
 }

@@ -3,8 +3,8 @@
 use jiff::SignedDuration;
 use onepull_controller::{
     planner::{
-        CacheId, ConditionReason, Disk, Happening, Inputs, NodeName, Parting, Plan, Resolution,
-        Source, State, Trouble, TroubleKind,
+        CacheId, ConditionReason, Disk, Happening, Inputs, NodeName, OnDelete, Parting, Plan,
+        Resolution, Source, State, Trouble, TroubleKind,
     },
     window::Gate,
 };
@@ -181,6 +181,31 @@ fn two_caches_that_want_one_image_share_it_and_it_leaves_with_the_last() {
     assert_eq!(world.inputs.caches.len(), 1);
     world.inputs.caches[0].deleting = true;
     assert_eq!(step(&mut world).nodes[&"node-0".into()].holds.len(), 0);
+}
+
+#[test]
+fn a_cache_that_removes_its_images_stays_until_every_node_was_told_and_those_that_are_there_are_done()
+ {
+    let mut world = world(3);
+    world.inputs.caches[0].on_delete = OnDelete::Remove;
+    run(&mut world, 8);
+    // Who has just taken over knows no digests.
+    world.inputs.caches[0].resolutions.clear();
+    world.inputs.caches[0].deleting = true;
+    let released = |plan: &Plan| plan.caches[&CacheId::new("team", "llm")].released;
+    for index in 0..3 {
+        let plan = world.plan();
+        assert!(!released(&plan), "{index} of 3 nodes were told:\n{plan}");
+        let node = &mut world.inputs.nodes[index];
+        let lists = &plan.nodes[&node.name];
+        assert_eq!((lists.holds.len(), lists.removals.len()), (0, 1), "{plan}");
+        (node.holds, node.removals) = (lists.holds.clone(), lists.removals.clone());
+    }
+    world.inputs.nodes[2].ready = false;
+    world.agents.get_mut(&"node-2".into()).unwrap().silent = true;
+    assert!(!released(&world.plan()), "two nodes remove it");
+    world.tick(10);
+    assert!(released(&world.plan()), "who is away is not waited for");
 }
 
 #[test]
