@@ -19,17 +19,22 @@ pub use conditions::condition_reason;
 /// The names of a cache's images as it writes them, by those in full.
 type Written<'a> = HashMap<ImageRef, &'a str>;
 
+/// What the object says of images whose digest is not known, by their names in full.
+type Before<'a> = HashMap<ImageRef, &'a ImageStatus>;
+
 /// The status of a cache. Conditions whose value is the one that the object's status has keep their time of
-/// transition; others changed `now`.
+/// transition; others changed `now`. An image that is not resolved keeps the digest that the object has for it, as that is
+/// what its rollout began with, and whoever asks the registry asks for that.
 pub fn status(object: &ImageCache, rollup: &Rollup, now: Timestamp) -> ImageCacheStatus {
-    let written = written(object);
+    let (written, before) = (written(object), before(object, rollup));
+    let image = |one| image(one, &written, &before);
     let nodes: Vec<NodeSummary> = rollup.selected.iter().take(MAX_LISTED).map(summary).collect();
     ImageCacheStatus {
         observed_generation: object.metadata.generation,
         state: state::state(&rollup.conditions),
         conditions: conditions::conditions(object, &rollup.conditions, now),
         counts: counts(rollup),
-        images: rollup.images.iter().take(MAX_IMAGES).map(|one| image(one, &written)).collect(),
+        images: rollup.images.iter().take(MAX_IMAGES).map(image).collect(),
         not_warm_nodes: rollup
             .not_warm
             .iter()
@@ -56,6 +61,14 @@ fn written(object: &ImageCache) -> Written<'_> {
     names.rev().map(|name| (full_name(name), name.as_str())).collect()
 }
 
+fn before<'a>(object: &'a ImageCache, rollup: &Rollup) -> Before<'a> {
+    if rollup.images.iter().all(|image| image.digest.is_some()) {
+        return Before::new();
+    }
+    let images = object.status.iter().flat_map(|status| &status.images);
+    images.map(|image| (full_name(&image.image), image)).collect()
+}
+
 fn as_written(name: &ImageRef, written: &Written<'_>) -> String {
     written.get(name).map_or_else(|| name.to_string(), |name| (*name).to_owned())
 }
@@ -72,11 +85,17 @@ fn counts(rollup: &Rollup) -> Counts {
     }
 }
 
-fn image(image: &ImageRollup, written: &Written<'_>) -> ImageStatus {
+fn image(image: &ImageRollup, written: &Written<'_>, before: &Before<'_>) -> ImageStatus {
+    let (digest, bytes) = match &image.digest {
+        Some(digest) => (Some(digest.to_string()), image.bytes),
+        None => {
+            before.get(&image.image).map_or((None, None), |old| (old.digest.clone(), old.bytes))
+        }
+    };
     ImageStatus {
         image: as_written(&image.image, written),
-        digest: image.digest.as_ref().map(ToString::to_string),
-        bytes: image.bytes,
+        digest,
+        bytes,
         warm: count(image.warm),
         desired: count(image.desired),
         message: image.trouble.as_ref().map(ToString::to_string),

@@ -13,10 +13,11 @@ use super::{
     Asked, Question, answer,
     delegate::Delegate,
     errand::{Errand, Given},
+    question::Failure,
 };
 use crate::{
     convert,
-    planner::{CacheId, Digest, ImageRef, Platform, Resolution, Trouble},
+    planner::{CacheId, Digest, ImageRef, Platform, Resolution, Trouble, TroubleKind},
 };
 
 /// The first wait after a failure, doubled with each: a person who mends a secret waits no longer
@@ -54,6 +55,10 @@ struct Entry {
     /// The platforms that it was asked for last. Registries count each manifest as a pull, so no others are
     /// looked at.
     platforms: BTreeSet<Platform>,
+    /// What it stands for in the rollout under way: this is asked for, and not the tag.
+    digest: Option<Digest>,
+    /// The registry has just said that it has no such digest. Next: the tag is asked for, once.
+    is_gone: bool,
     /// Whose answer is on its way.
     asking: Option<Asking>,
     failures: u32,
@@ -202,9 +207,10 @@ impl Book {
         platforms: &BTreeSet<Platform>,
     ) -> (Ticket, Question) {
         self.asked += 1;
-        let entry = self.known.entry(key.clone()).or_insert_with(|| Entry::new(cache.uid()));
-        let digest = entry.digest().or_else(|| answer::standing_digest(cache, &key.1));
-        let image = digest.map_or_else(|| key.1.clone(), |digest| key.1.at(&digest));
+        let new = || Entry::new(cache.uid(), answer::standing_digest(cache, &key.1));
+        let entry = self.known.entry(key.clone()).or_insert_with(new);
+        let digest = entry.digest.as_ref().filter(|_| !entry.is_gone);
+        let image = digest.map_or_else(|| key.1.clone(), |digest| key.1.at(digest));
         entry.asking = Some(Asking::Registry { number: self.asked, image: image.clone() });
         entry.generation = cache.metadata.generation;
         entry.platforms.extend(platforms.iter().cloned());
@@ -243,10 +249,11 @@ fn backoff(failures: u32) -> SignedDuration {
 // === impl Entry ===
 
 impl Entry {
-    fn new(uid: Option<String>) -> Self {
+    fn new(uid: Option<String>, digest: Option<Digest>) -> Self {
         let (generation, platforms) = (None, BTreeSet::new());
+        let (is_gone, asking, failures, again) = (false, None, 0, None);
         let state = State::Unknown;
-        Self { uid, generation, platforms, asking: None, failures: 0, again: None, state }
+        Self { uid, generation, platforms, digest, is_gone, asking, failures, again, state }
     }
 
     fn errand_mut(&mut self) -> Option<&mut Errand> {
@@ -265,10 +272,17 @@ impl Entry {
     /// Nobody is asked any more, as this is the answer.
     fn settle(&mut self, asked: Asked, now: Timestamp) {
         self.asking = None;
+        let was_gone = std::mem::take(&mut self.is_gone);
         match asked {
             Ok(resolved) => {
                 (self.failures, self.again) = (0, None);
+                self.digest = Some(resolved.digest.to_string().as_str().into());
                 self.state = State::Known(Arc::new(resolved));
+            }
+            // Somebody deleted it: what the tag stands for now is the only image that there is. Some registries say
+            // so to whom they do not let in, too, so the digest is not forgotten for that.
+            Err(failure) if !was_gone && self.has_lost_its_digest(&failure) => {
+                (self.is_gone, self.again) = (true, Some(now));
             }
             Err(failure) => {
                 let asked_for = failure.wait.map(|wait| wait.clamp(FIRST_WAIT, LONGEST_ASKED_FOR));
@@ -282,11 +296,10 @@ impl Entry {
         }
     }
 
-    fn digest(&self) -> Option<Digest> {
-        match &self.state {
-            State::Known(resolved) => Some(resolved.digest.to_string().as_str().into()),
-            State::Unknown | State::Failed(_) => None,
-        }
+    /// Whether the registry has no more what the rollout began with, and this controller does not know it either.
+    fn has_lost_its_digest(&self, failure: &Failure) -> bool {
+        let is_known = matches!(self.state, State::Known(_));
+        !is_known && self.digest.is_some() && failure.trouble.kind == TroubleKind::ImageNotFound
     }
 }
 

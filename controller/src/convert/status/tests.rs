@@ -133,3 +133,19 @@ fn lists_are_bounded_and_say_how_much_they_leave_out() {
     let told = status(&object(), &large, at("2026-11-24T12:00:00Z"));
     assert_eq!((told.nodes.len(), told.nodes_truncated), (MAX_LISTED, 4_900));
 }
+
+#[test]
+fn what_an_image_stood_for_stays_in_the_status_until_there_is_another_answer() {
+    let mut object = object();
+    let before = json!({"images": [
+        { "image": "docker.io/library/nginx", "digest": "sha256:bb", "bytes": 7, "warm": 2, "desired": 2 },
+        { "image": "r.example/app:v1", "digest": "sha256:bb", "bytes": 7, "warm": 2, "desired": 2 },
+    ]});
+    object.status = serde_json::from_value(before).unwrap();
+    let told = status(&object, &rollup(), at("2026-11-24T12:00:00Z"));
+    let images = told.images.iter().map(|image| (image.digest.as_deref(), image.bytes));
+    assert_eq!(
+        images.collect::<Vec<_>>(),
+        [(Some("sha256:bb"), Some(7)), (Some("sha256:aa"), Some(1000))]
+    );
+}

@@ -1,7 +1,6 @@
 use serde_json::json;
 
 use super::*;
-use crate::{planner::TroubleKind, resolving::question::Failure};
 
 const NOW: Timestamp = Timestamp::UNIX_EPOCH;
 
@@ -97,4 +96,47 @@ fn who_changes_the_cache_after_a_failure_does_not_wait() {
     assert_eq!(book.due(std::slice::from_ref(&cache), &platforms(), NOW).len(), 1);
     assert!(book.due(&[], &platforms(), NOW).is_empty());
     assert!(book.known.is_empty(), "nobody wants it any more");
+}
+
+/// A cache whose status tells of a rollout of `digest`.
+fn rolling_out(digest: &str) -> Arc<ImageCache> {
+    let mut cache = cache("1", "s");
+    let image = json!({"image": "r.example/app:v1", "warm": 0, "desired": 1, "digest": digest});
+    let status = json!({"images": [image]});
+    Arc::make_mut(&mut cache).status = serde_json::from_value(status).unwrap();
+    cache
+}
+
+/// The image that is asked for then.
+fn asked(book: &mut Book, cache: &Arc<ImageCache>, now: Timestamp) -> Option<(Ticket, String)> {
+    let mut due = book.due(std::slice::from_ref(cache), &platforms(), now);
+    due.pop().map(|(ticket, question)| (ticket, question.image.to_string()))
+}
+
+#[test]
+fn who_takes_over_asks_for_the_digest_again_when_the_registry_was_down() {
+    let (digest, mut book) = (format!("sha256:{:064}", 0), Book::default());
+    let mut cache = rolling_out(&digest);
+    let (ticket, first) = asked(&mut book, &cache, NOW).unwrap();
+    book.note(&ticket, failure("it is down", None), NOW);
+    // Whatever becomes of the status.
+    Arc::make_mut(&mut cache).status = None;
+    let (_, second) = asked(&mut book, &cache, NOW + FIRST_WAIT).unwrap();
+    assert_eq!([first, second], [0, 1].map(|_| format!("r.example/app@{digest}")));
+}
+
+#[test]
+fn a_digest_that_the_registry_has_no_longer_gives_way_to_its_tag_at_once() {
+    let missing = || Err(Failure::new(TroubleKind::ImageNotFound, "there is none"));
+    let (cache, mut book) = (rolling_out(&format!("sha256:{:064}", 0)), Book::default());
+    let (ticket, first) = asked(&mut book, &cache, NOW).unwrap();
+    book.note(&ticket, missing(), NOW);
+    assert_eq!(words(&book, &cache), None, "it is not known yet");
+    let (ticket, image) = asked(&mut book, &cache, NOW).unwrap();
+    assert_eq!(image, "r.example/app:v1");
+    book.note(&ticket, missing(), NOW);
+    assert_eq!(words(&book, &cache).as_deref(), Some("there is none"));
+    assert_eq!(asked(&mut book, &cache, NOW), None, "there is neither: after a while again");
+    let (_, image) = asked(&mut book, &cache, NOW + FIRST_WAIT).unwrap();
+    assert_eq!(image, first, "the digest comes first again");
 }
