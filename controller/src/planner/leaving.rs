@@ -8,7 +8,7 @@ use std::{collections::HashMap, sync::Arc};
 
 use super::{
     Board, CacheId, Digest, Hold, ImageRef, OnDelete, Removal, Report, Source, State,
-    board::{Stray, Want},
+    board::{Item, Stray, Want},
 };
 
 /// What becomes of an image that nobody wants on a node.
@@ -118,6 +118,23 @@ impl<'b, 'a> Leaving<'b, 'a> {
             cache.is_some_and(|cache| self.waits_for_successor(node, former, *cache))
         };
         former.hold.caches.iter().filter(stays).cloned().collect()
+    }
+
+    /// The caches that are not done with what an item's node was told, beside those that want it. What has not come
+    /// needs not stay, unless it may turn out to be what they want.
+    pub(super) fn staying_with(
+        &self,
+        item: &Item<'_>,
+        former: &Former<'_>,
+        wanting: &mut dyn Iterator<Item = usize>,
+    ) -> Vec<CacheId> {
+        if item.is_there() {
+            return self.staying(item.node, former, wanting);
+        }
+        let wanting: Vec<usize> = wanting.collect();
+        let mut asking = self.board.asking(item.node, former.hold);
+        asking.retain(|cache| !wanting.contains(cache));
+        self.ids(&asking)
     }
 
     fn ids(&self, caches: &[usize]) -> Vec<CacheId> {

@@ -73,6 +73,7 @@ pub(super) fn deal(board: &mut Board<'_>) {
         if is_at_work(&board.items[item]) {
             fails |= matches!(board.items[item].standing, Standing::Failing(_));
             take(board, item);
+            take_for_asking(board, item);
         }
     }
     if !fails {
@@ -89,6 +90,13 @@ pub(super) fn deal(board: &mut Board<'_>) {
 pub(super) fn take(board: &mut Board<'_>, item: usize) {
     let Item { node, wanted, .. } = board.items[item];
     board.wanted[wanted].caches.iter().for_each(|cache| board.turns.take(*cache, node));
+}
+
+/// Gives it one of each cache that may turn out to want what the node was told, too.
+fn take_for_asking(board: &mut Board<'_>, item: usize) {
+    let Item { node, told: Some(told), .. } = board.items[item] else { return };
+    let asking = board.asking(node, told);
+    asking.into_iter().for_each(|cache| board.turns.take(cache, node));
 }
 
 /// What it holds already and is only to be told of is no work.

@@ -1,9 +1,13 @@
 //! From decisions to the lists that each node is to be given.
 
-use std::{collections::BTreeMap, sync::Arc};
+use std::{
+    collections::{BTreeMap, HashMap, HashSet},
+    sync::Arc,
+};
 
 use super::{
-    Board, CacheId, Hold, ImageRef, Lack, NodeName, NodePlan, Removal, Report, Source,
+    Board, CacheId, Digest, Hold, ImageRef, Lack, Node, NodeName, NodePlan, Removal, Report,
+    Source,
     board::{Item, MOST_NAMES, Stray, Wanted},
     leaving::{Fate, Formers, Leaving},
     summary,
@@ -22,6 +26,7 @@ pub(super) fn nodes(board: &Board<'_>) -> BTreeMap<NodeName, NodePlan> {
             let placed = items.filter(|item| board.items[*item].is_placed());
             plan.holds.extend(placed.map(|item| writer.hold(&leaving, item)));
             part(&leaving, &mut formers, node, &mut plan);
+            keep_order(board, node, &mut plan.holds);
             (board.nodes[node].name.clone(), plan)
         })
         .collect()
@@ -72,13 +77,13 @@ impl<'b, 'a> Writer<'b, 'a> {
         let all_want_it = |told: &Hold| {
             Arc::ptr_eq(&told.caches, &caches) || told.caches.iter().all(|id| caches.contains(id))
         };
-        if let Some(told) = item.told.filter(|told| item.is_there() && !all_want_it(told)) {
+        if let Some(told) = item.told.filter(|told| !all_want_it(told)) {
             let former = leaving.former(told);
-            let staying = leaving.staying(item.node, &former, &mut self.board.caches_of(index));
+            let staying = leaving.staying_with(item, &former, &mut self.board.caches_of(index));
             if !staying.is_empty() {
                 let taken = leaving.taken(item.node, Some(index));
-                refs = with(&refs, former.names_but(&taken));
-                caches = with(&caches, staying);
+                refs = in_order_of(with(&refs, former.names_but(&taken)), &told.refs);
+                caches = in_order_of(with(&caches, staying), &told.caches);
             }
         }
         let source = self.board.source_of(index);
@@ -119,6 +124,14 @@ impl Terms {
 fn share<T: Eq>(list: &mut Arc<[T]>, other: &Arc<[T]>) {
     if !Arc::ptr_eq(list, other) && list == other {
         *list = Arc::clone(other);
+    }
+}
+
+/// The list that was told, where the new one says the same in another order.
+fn in_order_of<T: PartialEq>(list: Arc<[T]>, told: &Arc<[T]>) -> Arc<[T]> {
+    match list.len() == told.len() && list.iter().all(|one| told.contains(one)) {
+        true => Arc::clone(told),
+        false => list,
     }
 }
 
@@ -178,6 +191,38 @@ fn part<'a>(
             }
         }
     }
+}
+
+/// Keeps a node's list in the order in which it was told as long as it is not known where some of it belongs:
+/// registries answer one after the other, and each answer would have all nodes told again. So too where another
+/// order would say nothing new.
+fn keep_order(board: &Board<'_>, node: usize, holds: &mut [Hold]) {
+    let told = &board.nodes[node].holds;
+    let is_told = |(hold, told): (&Hold, &Hold)| hold.digest == told.digest;
+    if holds.len() >= told.len() && holds.iter().zip(told).all(is_told) {
+        return;
+    }
+    let is_undecided = |stray: &Stray<'_>| !stray.undecided.is_empty();
+    if board.strays_of(node).iter().any(is_undecided) || says_the_same(board.nodes[node], holds) {
+        let places: HashMap<&Digest, usize> =
+            told.iter().enumerate().map(|(place, hold)| (&hold.digest, place)).collect();
+        holds.sort_by_key(|hold| places.get(&hold.digest).copied().unwrap_or(usize::MAX));
+    }
+}
+
+/// Whether the node was told of just these, and what it lacks of them is in the order of before.
+fn says_the_same(node: &Node, holds: &[Hold]) -> bool {
+    fn digests(holds: &[Hold]) -> impl Iterator<Item = &Digest> {
+        holds.iter().map(|hold| &hold.digest)
+    }
+    let lacks = |digest: &&Digest| !node.reports.get(*digest).is_some_and(Report::is_warm);
+    let are_told = || {
+        let told: HashSet<&Digest> = digests(&node.holds).collect();
+        digests(holds).all(|digest| told.contains(digest))
+    };
+    holds.len() == node.holds.len()
+        && are_told()
+        && digests(holds).filter(lacks).eq(digests(&node.holds).filter(lacks))
 }
 
 fn stray_generation(stray: &Stray<'_>, refs: &[ImageRef], source: Source) -> u64 {

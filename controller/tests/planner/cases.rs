@@ -14,9 +14,9 @@ use crate::{
     world::World,
 };
 
-const APP: &str = "r.example/app:v1";
+pub(crate) const APP: &str = "r.example/app:v1";
 
-fn world(nodes: usize) -> World {
+pub(crate) fn world(nodes: usize) -> World {
     let mut world = World::new();
     for number in 0..nodes {
         world.add(node(&format!("node-{number}"), "gpu"));
@@ -32,7 +32,7 @@ fn step(world: &mut World) -> Plan {
     plan
 }
 
-fn run(world: &mut World, steps: usize) -> Plan {
+pub(crate) fn run(world: &mut World, steps: usize) -> Plan {
     (0..steps).for_each(|_| drop(step(world)));
     step(world)
 }

@@ -8,4 +8,5 @@ mod cases;
 mod deeds;
 mod golden;
 mod laws;
+mod takeover;
 mod world;

@@ -47,7 +47,9 @@ fn told<'a>(board: &mut Board<'a>, index: usize, first: usize, others: &mut [Oth
         }
         let group = group.unwrap_or_else(|| board.catalogue.group(&hold.digest, &node.platform));
         let report = of(others, &hold.digest);
-        let undecided = undecided(board, &board.pools[pool], hold);
+        let mut undecided: Vec<usize> =
+            board.undecided(index, hold).map(|line| line.cache).collect();
+        undecided.dedup();
         board.strays.push(Stray { node: index, hold, report, group, undecided });
         report.into_iter().for_each(|report| give(board, index, group, report));
     }
@@ -77,18 +79,6 @@ fn position(board: &Board<'_>, pool: &Pool, next: usize, digest: &Digest) -> Opt
     }
     let found = pool.by_digest.binary_search_by(|place| of(*place).cmp(digest));
     found.ok().map(|found| pool.by_digest[found])
-}
-
-/// The caches that the node was told of this image for, and for which it is not known what they want: a
-/// registry has not answered, or is down.
-fn undecided(board: &Board<'_>, pool: &Pool, hold: &Hold) -> Vec<usize> {
-    let asks = |line: &&Line<'_>| {
-        hold.refs.contains(line.name) && hold.caches.contains(&board.caches[line.cache].id)
-    };
-    let lines = pool.undecided.iter().map(|line| &board.lines[*line]);
-    let mut caches: Vec<usize> = lines.filter(asks).map(|line| line.cache).collect();
-    caches.dedup();
-    caches
 }
 
 /// Takes in what the node reports; returns what nobody wants there.
@@ -121,6 +111,25 @@ fn reported<'a>(board: &mut Board<'a>, index: usize, first: usize) -> Vec<Other<
 // === impl Board ===
 
 impl<'a> Board<'a> {
+    /// The lines for which the node was told of this image, and of which it is not known what they stand for: a
+    /// registry has not answered, or is down.
+    fn undecided<'b>(&'b self, node: usize, hold: &'b Hold) -> impl Iterator<Item = &'b Line<'a>> {
+        let asks = |line: &&Line<'_>| {
+            hold.refs.contains(line.name) && hold.caches.contains(&self.caches[line.cache].id)
+        };
+        let undecided = &self.pools[self.pool_of[node]].undecided;
+        undecided.iter().map(|line| &self.lines[*line]).filter(asks)
+    }
+
+    /// The caches that the node was told of this image for, and that may want it still: a registry has not answered
+    /// yet.
+    pub(in crate::planner) fn asking(&self, node: usize, hold: &Hold) -> Vec<usize> {
+        let asking = self.undecided(node, hold).filter(|line| line.resolution.is_none());
+        let mut caches: Vec<usize> = asking.map(|line| line.cache).collect();
+        caches.dedup();
+        caches
+    }
+
     /// The stray at that place of the pool's node that was looked at last.
     fn stray_before(&self, pool: usize, place: usize) -> Option<&Stray<'a>> {
         self.strays[self.pools[pool].strays.clone()].get(place)
