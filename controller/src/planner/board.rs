@@ -46,6 +46,9 @@ pub(super) struct Board<'a> {
     /// Node after node.
     pub(super) strays: Vec<Stray<'a>>,
     strays_of: Vec<Range<usize>>,
+    /// Node after node: lines that are not resolved, and for which the node holds what it was told.
+    kept: Vec<usize>,
+    kept_of: Vec<Range<usize>>,
     pub(super) groups: Vec<Group<'a>>,
     catalogue: Catalogue<'a>,
     pub(super) reasons: Reasons,
@@ -220,6 +223,8 @@ impl<'a> Board<'a> {
             items_of: Vec::with_capacity(nodes.len()),
             strays: Vec::new(),
             strays_of: Vec::with_capacity(nodes.len()),
+            kept: Vec::new(),
+            kept_of: Vec::with_capacity(nodes.len()),
             groups: Vec::new(),
             catalogue: Catalogue::default(),
             reasons: Reasons::default(),
@@ -282,6 +287,11 @@ impl<'a> Board<'a> {
     /// Whether a node holds what a line wants there.
     pub(super) fn is_warm(&self, node: usize, want: &Want) -> bool {
         self.item_of(node, want).is_ok_and(|item| item.standing == Standing::Warm)
+    }
+
+    /// Whether a node holds what it was told for a line that is not resolved.
+    pub(super) fn is_kept(&self, node: usize, want: &Want) -> bool {
+        self.kept[self.kept_of[node].clone()].contains(&want.line)
     }
 
     /// The digest of what is wanted.

@@ -43,7 +43,8 @@ pub(super) fn tell_complete(
     let mut events = Vec::new();
     for (id, rollup) in caches {
         let before = told.remove(id);
-        if rollup.nodes.warm == 0 || rollup.nodes.warm < rollup.nodes.available() {
+        let is_warm = rollup.nodes.warm > 0 && rollup.nodes.warm == rollup.nodes.available();
+        if !is_warm || rollup.images.iter().any(is_unknown) {
             board.history.complete.extend(before.map(|known| (id.clone(), known)));
             continue;
         }
@@ -88,6 +89,11 @@ fn refusals(rollup: &Rollup) -> impl Iterator<Item = (&ImageRef, &Trouble)> {
                 | TroubleKind::CredentialMissing
         )
     })
+}
+
+/// Whether nodes are to hold it, and nobody has said what it is.
+fn is_unknown(image: &ImageRollup) -> bool {
+    image.digest.is_none() && image.desired > 0
 }
 
 fn contents(rollup: &Rollup) -> BTreeSet<(ImageRef, Digest)> {

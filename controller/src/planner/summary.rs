@@ -24,7 +24,8 @@ pub(super) struct Tally {
     upstream: u64,
 }
 
-/// Counts for each line the nodes that are waited for, and those of them that hold it.
+/// Counts for each line the nodes that are waited for, and those of them that hold it. Those that hold what they were told
+/// for a line that is not resolved have been counted.
 pub(super) fn count_warm(board: &mut Board<'_>) {
     for pool in &board.pools {
         for want in &pool.wants {
@@ -142,15 +143,22 @@ fn node_rollup(board: &Board<'_>, node: usize, run: &[Want]) -> NodeRollup {
     NodeRollup {
         node: board.nodes[node].name.clone(),
         desired: run.len(),
-        warm: run.iter().filter(|want| board.is_warm(node, want)).count(),
+        warm: run.iter().filter(|want| holds(board, node, want)).count(),
         upstream_bytes: reports.fold(0, |sum, report| sum.saturating_add(report.upstream)),
     }
+}
+
+fn holds(board: &Board<'_>, node: usize, want: &Want) -> bool {
+    board.is_warm(node, want) || board.is_kept(node, want)
 }
 
 /// Why the node lacks what a line wants there; nothing when it holds it.
 pub(super) fn reason<'b>(board: &'b Board<'_>, node: usize, want: &'b Want) -> Option<&'b Reason> {
     let item = match board.item_of(node, want) {
         Ok(item) => item,
+        Err(_) if board.is_kept(node, want) => {
+            return (!board.nodes[node].ready).then_some(&Reason::NodeNotReady);
+        }
         Err(reason) => return Some(reason),
     };
     match item.standing {

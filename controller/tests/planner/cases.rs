@@ -25,7 +25,7 @@ pub(crate) fn world(nodes: usize) -> World {
     world
 }
 
-fn step(world: &mut World) -> Plan {
+pub(crate) fn step(world: &mut World) -> Plan {
     let plan = world.plan();
     world.carry_out(&plan);
     world.tick(10);
@@ -44,11 +44,11 @@ fn seed(inputs: &Inputs) -> Option<NodeName> {
     inputs.nodes.iter().find(is_seed).map(|node| node.name.clone())
 }
 
-fn warm(plan: &Plan) -> usize {
+pub(crate) fn warm(plan: &Plan) -> usize {
     plan.caches[&CacheId::new("team", "llm")].nodes.warm
 }
 
-fn names(plan: &Plan) -> Vec<&'static str> {
+pub(crate) fn names(plan: &Plan) -> Vec<&'static str> {
     let name = |what: &Happening| match what {
         Happening::SeedChosen { .. } => "chosen",
         Happening::SeedMoved { .. } => "moved",

@@ -1,10 +1,13 @@
 //! A controller takes over: it has the objects, and no registry has answered it yet.
 
-use onepull_controller::planner::{Hold, ImageRef, Inputs, Resolution};
+use onepull_controller::planner::{
+    CacheId, ConditionReason, Hold, ImageRef, Inputs, Plan, Resolution, Rollup, Trouble,
+    TroubleKind,
+};
 
 use crate::{
-    build::{cache, image},
-    cases::{APP, run, world},
+    build::{cache, image, node},
+    cases::{APP, names, run, step, warm, world},
     world::World,
 };
 
@@ -23,6 +26,10 @@ fn take_over(world: &mut World) -> Vec<(usize, ImageRef, Resolution)> {
 
 fn told(inputs: &Inputs) -> Vec<Vec<Hold>> {
     inputs.nodes.iter().map(|node| node.holds.clone()).collect()
+}
+
+fn rollup(plan: &Plan) -> &Rollup {
+    &plan.caches[&CacheId::new("team", "llm")]
 }
 
 /// Two caches that have an image in common, after so many steps.
@@ -53,4 +60,59 @@ fn no_node_is_told_anything_anew_in_whatever_order_registries_answer() {
             }
         }
     }
+}
+
+/// The cache is as it was, but for what only its registry can say.
+fn is_as_before(plan: &Plan, before: &Plan) {
+    let [now, then] = [plan, before].map(rollup);
+    let ready = |rollup: &Rollup| (rollup.nodes, rollup.conditions.ready.clone());
+    assert_eq!((ready(now), &now.not_warm), (ready(then), &then.not_warm), "{plan}");
+    let warm = |rollup: &Rollup| rollup.images.iter().map(|one| one.warm).collect::<Vec<_>>();
+    let on_first = |rollup: &Rollup| rollup.selected[0].warm;
+    assert_eq!((warm(now), on_first(now)), (warm(then), on_first(then)), "{plan}");
+}
+
+#[test]
+fn a_cache_that_is_ready_stays_it() {
+    let mut world = two_caches(12);
+    let before = world.plan();
+    let conditions = &rollup(&before).conditions;
+    assert!(conditions.ready.holds, "{before}");
+    let answers = take_over(&mut world);
+    let down = Resolution::Failed(Trouble::new(TroubleKind::RegistryUnreachable, "it is down"));
+    for (cache, name, resolution) in answers {
+        let plan = world.plan();
+        is_as_before(&plan, &before);
+        assert_eq!(&rollup(&plan).conditions, conditions);
+        assert_eq!(names(&plan), vec!["complete"; cache], "those before it are resolved");
+        world.inputs.caches[cache].resolutions.insert(name.clone(), down.clone());
+        let plan = world.plan();
+        is_as_before(&plan, &before);
+        let degraded = |plan: &Plan| plan.caches.values().any(|one| one.conditions.degraded.holds);
+        assert!(degraded(&plan), "{plan}");
+        world.inputs.caches[cache].resolutions.insert(name, resolution);
+    }
+    assert_eq!(names(&world.plan()), ["complete"; 2]);
+}
+
+#[test]
+fn a_node_that_is_not_ready_is_not_counted_for_what_it_was_told() {
+    let mut world = two_caches(12);
+    world.inputs.nodes[2].ready = false;
+    let before = world.plan();
+    take_over(&mut world);
+    is_as_before(&world.plan(), &before);
+}
+
+#[test]
+fn a_node_that_lacks_an_image_is_not_counted_before_the_registry_answers() {
+    let mut world = world(2);
+    run(&mut world, 8);
+    world.add(node("node-2", "gpu"));
+    take_over(&mut world);
+    let plan = step(&mut world);
+    assert_eq!(warm(&plan), 2, "{plan}");
+    let conditions = &rollup(&plan).conditions;
+    assert_eq!(conditions.progressing.reason, ConditionReason::Resolving);
+    assert!(!conditions.ready.holds);
 }

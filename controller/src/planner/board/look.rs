@@ -31,7 +31,7 @@ pub(in crate::planner) fn at(board: &mut Board<'_>, node: usize) {
 /// before it had, mostly.
 fn told<'a>(board: &mut Board<'a>, index: usize, first: usize, others: &mut [Other<'a>]) {
     let (node, pool) = (board.nodes[index], board.pool_of[index]);
-    let (strays, mut next) = (board.strays.len(), 0);
+    let (strays, kept, mut next) = (board.strays.len(), board.kept.len(), 0);
     for hold in &node.holds {
         let before = board.stray_before(pool, board.strays.len() - strays);
         let before = before.filter(|before| before.hold.digest == hold.digest);
@@ -42,19 +42,37 @@ fn told<'a>(board: &mut Board<'a>, index: usize, first: usize, others: &mut [Oth
         };
         if let Some(place) = place {
             board.tell(first + place, hold);
+            keep(board, index, hold, board.items[first + place].report);
             next = place + 1;
             continue;
         }
         let group = group.unwrap_or_else(|| board.catalogue.group(&hold.digest, &node.platform));
         let report = of(others, &hold.digest);
-        let mut undecided: Vec<usize> =
-            board.undecided(index, hold).map(|line| line.cache).collect();
+        keep(board, index, hold, report);
+        let undecided = board.undecided(index, hold).map(|line| board.lines[line].cache);
+        let mut undecided: Vec<usize> = undecided.collect();
         undecided.dedup();
         board.strays.push(Stray { node: index, hold, report, group, undecided });
         report.into_iter().for_each(|report| give(board, index, group, report));
     }
     board.strays_of.push(strays..board.strays.len());
+    board.kept_of.push(kept..board.kept.len());
     board.pools[pool].strays = strays..board.strays.len();
+}
+
+/// Notes for which lines that are not resolved a node holds what it was told. It counts as warm for them: a controller that
+/// takes over changes nothing, and until a registry says something else this is what the name stands for.
+fn keep(board: &mut Board<'_>, index: usize, hold: &Hold, report: Option<&Report>) {
+    let node = board.nodes[index];
+    let answers = |report: &&Report| report.is_warm() && report.generation >= hold.generation;
+    if node.virtual_node || report.filter(answers).is_none() {
+        return;
+    }
+    let lines: Vec<usize> = board.undecided(index, hold).collect();
+    for line in lines {
+        board.lines[line].warm += usize::from(node.is_available());
+        board.kept.push(line);
+    }
 }
 
 /// The report of that digest. They are in the order of digests.
@@ -113,18 +131,19 @@ fn reported<'a>(board: &mut Board<'a>, index: usize, first: usize) -> Vec<Other<
 impl<'a> Board<'a> {
     /// The lines for which the node was told of this image, and of which it is not known what they stand for: a
     /// registry has not answered, or is down.
-    fn undecided<'b>(&'b self, node: usize, hold: &'b Hold) -> impl Iterator<Item = &'b Line<'a>> {
-        let asks = |line: &&Line<'_>| {
-            hold.refs.contains(line.name) && hold.caches.contains(&self.caches[line.cache].id)
+    fn undecided(&self, node: usize, hold: &Hold) -> impl Iterator<Item = usize> {
+        let asks = |line: &usize| {
+            let Line { name, cache, .. } = self.lines[*line];
+            hold.refs.contains(name) && hold.caches.contains(&self.caches[cache].id)
         };
-        let undecided = &self.pools[self.pool_of[node]].undecided;
-        undecided.iter().map(|line| &self.lines[*line]).filter(asks)
+        self.pools[self.pool_of[node]].undecided.iter().copied().filter(asks)
     }
 
     /// The caches that the node was told of this image for, and that may want it still: a registry has not answered
     /// yet.
     pub(in crate::planner) fn asking(&self, node: usize, hold: &Hold) -> Vec<usize> {
-        let asking = self.undecided(node, hold).filter(|line| line.resolution.is_none());
+        let lines = self.undecided(node, hold).map(|line| &self.lines[line]);
+        let asking = lines.filter(|line| line.resolution.is_none());
         let mut caches: Vec<usize> = asking.map(|line| line.cache).collect();
         caches.dedup();
         caches
