@@ -6,7 +6,7 @@ use std::{pin::pin, sync::atomic::AtomicU64};
 use bytes::Bytes;
 use futures::{StreamExt, stream};
 use onepull_mirror::{
-    Sink, Store, Warm,
+    Sink, Store,
     sink::{Part, SinkError, SinkWriter},
     warm::WarmError,
 };
@@ -19,6 +19,7 @@ use super::{
     obstacle::Obstacle,
     plan::Plan,
     pulls::{Left, have},
+    source::Peers,
     turns::Turns,
 };
 
@@ -36,7 +37,7 @@ const CLAIMED: usize = 16;
 pub(crate) struct Writing<'a> {
     pub(crate) sink: &'a dyn Sink,
     pub(crate) store: &'a dyn Store,
-    pub(crate) warm: &'a Warm,
+    pub(crate) peers: &'a dyn Peers,
     pub(crate) registry: &'a str,
     /// Counts what was written of this image.
     pub(crate) written: &'a AtomicU64,
@@ -164,3 +165,6 @@ impl Writing<'_> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

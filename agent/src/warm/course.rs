@@ -10,11 +10,22 @@ use onepull_mirror::{
 use tokio::time::{Duration, timeout};
 use tracing::debug;
 
-use super::{blob::Writing, obstacle::Obstacle, source::Source, turn::Turn};
+use super::{
+    blob::Writing,
+    obstacle::Obstacle,
+    source::{NO_SOURCE, Source},
+    turn::Turn,
+};
 
-/// A writer that nothing came for so long is closed: a pull that waits for it goes on by itself then,
-/// and asks the registry. Peers pause for a second now and then.
+/// After so long without bytes another blob has the turn, and a writer of few bytes is closed: a pull
+/// that waits for it goes on by itself then, and asks the registry. Peers pause for a second now and then.
 const STILL: Duration = Duration::from_secs(2);
+
+/// Bytes written that keep a writer open for one more second. Who opens it next, the pull included, has
+/// containerd hash them all again within its only write transaction, for which all else on the node waits.
+/// That takes 8 s for 10 GB from the page cache and 80 s from a cold disk; this is between the two, so a
+/// pause costs about what closing would.
+const HASHED_A_SECOND: u64 = 500_000_000;
 
 /// What became of a blob.
 pub(crate) enum Received {
@@ -49,7 +60,7 @@ impl<'a> Course<'a> {
         let registry = writing.registry.to_owned();
         let ahead = Ahead { digest: part.digest, size: part.size, registry };
         let at = writer.as_ref().map_or(0, |writer| writer.at());
-        let source = Source::new(writing.warm, ahead, at, &writing.moved);
+        let source = Source::new(writing.peers, ahead, at, &writing.moved);
         Self { writing, part, source, turn: Turn::new(place, &writing.turns), writer }
     }
 
@@ -89,21 +100,24 @@ impl<'a> Course<'a> {
 
     /// The next bytes. When they are long in coming, another blob has the turn, and a pull the name.
     async fn arrives(&mut self) -> Result<Option<Bytes>, Obstacle> {
+        let patience = patience(self.source.at());
         let mut next = pin!(self.source.next());
-        match timeout(STILL, &mut next).await {
-            Ok(piece) => piece,
-            Err(_) => {
-                self.turn.leave();
-                close(&mut self.writer).await;
-                next.await
-            }
+        if let Ok(piece) = timeout(STILL, &mut next).await {
+            return piece;
         }
+        self.turn.leave();
+        if let Ok(piece) = timeout(patience - STILL, &mut next).await {
+            return piece;
+        }
+        close(&mut self.writer).await;
+        next.await
     }
 
     /// Waits for its turn. When that is long in coming, a pull may have the name.
     async fn may_go_on(&mut self) {
+        let patience = patience(self.source.at());
         let mut on = pin!(self.turn.comes());
-        if timeout(STILL, &mut on).await.is_err() {
+        if timeout(patience, &mut on).await.is_err() {
             close(&mut self.writer).await;
             on.await;
         }
@@ -149,6 +163,11 @@ impl<'a> Course<'a> {
     async fn close(&mut self) {
         close(&mut self.writer).await;
     }
+}
+
+/// How long a writer stays open at byte `at` while nothing comes: no longer than a source is waited for.
+fn patience(at: u64) -> Duration {
+    (STILL + Duration::from_secs(at / HASHED_A_SECOND)).min(NO_SOURCE)
 }
 
 async fn close(writer: &mut Option<Box<dyn SinkWriter>>) {

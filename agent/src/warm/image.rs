@@ -192,7 +192,7 @@ impl Warmer {
         let writing = Writing {
             sink: &*self.0.sink,
             store: &*self.0.store,
-            warm: &self.0.warm,
+            peers: &self.0.warm,
             registry: image.names.first().registry(),
             written: &written,
             warmed: &self.0.metrics.warmed,

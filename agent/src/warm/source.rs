@@ -2,6 +2,7 @@
 
 use std::pin::pin;
 
+use async_trait::async_trait;
 use bytes::Bytes;
 use futures::StreamExt;
 use onepull_mirror::{
@@ -23,9 +24,16 @@ pub(crate) const NO_SOURCE: Duration = Duration::from_secs(30);
 /// who waits.
 const PAUSE: Duration = Duration::from_millis(500);
 
+/// Whoever sends blobs.
+#[async_trait]
+pub(crate) trait Peers: Send + Sync {
+    /// Streams a blob from byte `first`; returns when the first bytes are here.
+    async fn stream(&self, blob: &Ahead, first: u64) -> Result<Arriving, WarmError>;
+}
+
 /// A blob on its way from peers.
 pub(crate) struct Source<'a> {
-    warm: &'a Warm,
+    peers: &'a dyn Peers,
     blob: Ahead,
     /// The next byte to come.
     at: u64,
@@ -35,17 +43,24 @@ pub(crate) struct Source<'a> {
     moved: &'a watch::Sender<Instant>,
 }
 
+#[async_trait]
+impl Peers for Warm {
+    async fn stream(&self, blob: &Ahead, first: u64) -> Result<Arriving, WarmError> {
+        Warm::stream(self, blob, first).await
+    }
+}
+
 // === impl Source ===
 
 impl<'a> Source<'a> {
     /// `moved` is shared by all blobs of an image.
     pub(crate) fn new(
-        warm: &'a Warm,
+        peers: &'a dyn Peers,
         blob: Ahead,
         at: u64,
         moved: &'a watch::Sender<Instant>,
     ) -> Self {
-        Self { warm, blob, at, arriving: None, moved }
+        Self { peers, blob, at, arriving: None, moved }
     }
 
     /// The next byte to come.
@@ -91,7 +106,7 @@ impl<'a> Source<'a> {
             }
             let Some(arriving) = &mut self.arriving else {
                 let asked = Instant::now();
-                match self.warm.stream(&self.blob, self.at).await {
+                match self.peers.stream(&self.blob, self.at).await {
                     Ok(arriving) => self.arriving = Some(arriving),
                     Err(WarmError::NoSource(_)) => sleep_until(asked + PAUSE).await,
                     Err(error) => return Err(error),
