@@ -21,7 +21,10 @@ pub struct Deadlines {
     /// Between two pieces of a stream that has begun. Longer than [`Deadlines::answer`]: there the
     /// next peer is nearly free, here it costs another search.
     pub stall: Duration,
-    /// The same for a parent that is still receiving the blob itself. Then the coordinator is asked
+    /// Over which a complete parent has to send 64 KiB a second on average. Such pieces come before
+    /// [`Deadlines::stall`], one after the other, and a layer would take for ever.
+    pub trickle: Duration,
+    /// The same as [`Deadlines::stall`] for a parent that is still receiving the blob itself. Then the coordinator is asked
     /// whether to wait on: it may be the lead that is slow, and all wait for the same bytes.
     pub pause: Duration,
     /// For a claim while coordinators answer. Eight nodes that start to pull at once on two cores
@@ -59,6 +62,7 @@ impl Default for Deadlines {
             lookup_unanswered: Duration::from_millis(18),
             answer: Duration::from_millis(2000),
             stall: Duration::from_secs(5),
+            trickle: Duration::from_secs(10),
             pause: Duration::from_secs(2),
             claim: Duration::from_secs(1),
             claim_unanswered: Duration::from_millis(18),

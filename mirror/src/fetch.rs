@@ -107,7 +107,8 @@ struct Shared {
     relay: Arc<Relay>,
     metrics: Metrics,
     banned: Recent<(SocketAddr, Digest), ()>,
-    unreachable: Recent<SocketAddr, ()>,
+    /// Those that could not be reached, and when.
+    unreachable: Recent<SocketAddr, Instant>,
     sizes: Recent<Digest, u64>,
     starved: Duration,
 }
@@ -150,7 +151,7 @@ impl Fetcher {
     pub(crate) async fn size(&self, digest: &Digest) -> Result<u64, FetchError> {
         let mut parents = self.0.sources.parents(&Wanted::new(*digest, 0, false));
         while let Some(parent) = parents.next().await {
-            if self.0.is_avoided(&parent.peer, digest) {
+            if self.0.is_avoided(&parent, digest) {
                 continue;
             }
             let size = self.0.client.size(&parent.peer, digest).await;

@@ -42,6 +42,10 @@ pub(super) struct Member {
     pub(super) doubted: Option<Instant>,
     /// Since when it has been told "not yet".
     pub(super) waiting: Option<Instant>,
+    /// The parent that it lost last. While it waits it still says that it follows that one.
+    pub(super) gave_up: Option<SocketAddr>,
+    /// It was sent once more to parents that it had lost, and no byte has come since.
+    pub(super) tried_again: bool,
     /// It had the lead and made nothing of it; others come first.
     pub(super) passed_over: bool,
     /// This coordinator told it to lead at some time.
@@ -130,6 +134,8 @@ impl Member {
             heard: now,
             doubted: None,
             waiting: None,
+            gave_up: None,
+            tried_again: false,
             passed_over: false,
             granted: false,
             pace: Pace::default(),
@@ -145,6 +151,11 @@ impl Member {
     pub(super) fn hear(&mut self, now: Instant) {
         self.heard = now;
         self.doubted = None;
+    }
+
+    /// Whether it waits, because it has lost `parent`.
+    pub(super) fn waits_without(&self, parent: SocketAddr) -> bool {
+        self.waiting.is_some() && self.gave_up == Some(parent)
     }
 
     /// The byte where it should be by now.

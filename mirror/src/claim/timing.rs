@@ -38,5 +38,18 @@ pub const RELEARN: Duration = Duration::from_millis(1200);
 /// [`ASK_AGAIN`] it leaves a second of the 10 s that a request may be without bytes.
 pub const PATIENCE: Duration = Duration::from_secs(8);
 
+/// How long a parent that a node has lost is not named to it. One heartbeat, so that it has been heard since
+/// if it lives.
+pub const RECONSIDER: Duration = HEARTBEAT;
+
+/// The same as [`PATIENCE`] for who has tried a lost parent twice. A connection that fails takes 2 s, so a
+/// request with nothing yet is over before its 10 s are.
+pub const SECOND_PATIENCE: Duration = Duration::from_secs(2);
+
+/// How long a lead of which nothing came may wait for a slot of its runtime before the registry counts as
+/// slow: with [`SLOW_START`] after it, another lead is found before those who wait for this one have
+/// waited for 10 s and all go to the registry.
+pub const LINE: Duration = Duration::from_secs(3);
+
 /// A digest of which nothing was heard for this long is forgotten.
 pub const FORGET: Duration = Duration::from_secs(10);

@@ -7,14 +7,15 @@ use futures::{StreamExt, stream, stream::BoxStream};
 use tokio::time::{Duration, Instant, timeout};
 use tracing::{debug, info, warn};
 
-use super::{FetchError, Shared, Want};
+use super::{FetchError, Shared, UNREACHABLE, Want};
 use crate::{
     Digest, Peer,
+    claim::timing::SILENCE,
     digest::Verifier,
     metrics::Origin,
     peer::client::{PeerError, PeerStream},
     relay::Passing,
-    sources::{self, Outlook, Wanted},
+    sources::{self, Outlook, Standing, Wanted},
     store::ByteStream,
 };
 
@@ -27,6 +28,10 @@ const BRIEF: Duration = Duration::from_millis(500);
 
 /// Pauses after which a parent that has more is left: the first, and brief ones for as long again.
 const OVERDUE: u32 = 5;
+
+/// How long a peer that could not be reached is left alone although a coordinator names it: as long as it
+/// takes the coordinator to find a dead one out.
+const BRIEFLY: Duration = SILENCE;
 
 /// Follows one parent after the other until the wanted bytes are here.
 pub(super) struct Pursuit {
@@ -261,7 +266,7 @@ impl Pursuit {
     async fn next_parent(&mut self) -> Result<Parent, FetchError> {
         loop {
             while let Some(source) = self.parents.next().await {
-                if self.shared.is_avoided(&source.peer, &self.want.digest) {
+                if self.shared.is_avoided(&source, &self.want.digest) {
                     self.wanted.lose(source.peer.endpoint);
                     continue;
                 }
@@ -344,11 +349,17 @@ impl Drop for Pursuit {
 // === impl Shared ===
 
 impl Shared {
-    /// Whether a peer is not worth asking for the blob now.
-    pub(super) fn is_avoided(&self, peer: &Peer, digest: &Digest) -> bool {
-        let now = Instant::now();
-        self.banned.get(&(peer.endpoint, *digest), now).is_some()
-            || self.unreachable.get(&peer.endpoint, now).is_some()
+    /// Whether a peer is not worth asking for the blob now. Whom a coordinator names it has heard of late,
+    /// which is more than one failure of a while ago.
+    pub(super) fn is_avoided(&self, source: &sources::Parent, digest: &Digest) -> bool {
+        let (now, peer) = (Instant::now(), source.peer.endpoint);
+        let left_alone = match source.standing {
+            Standing::Announced => UNREACHABLE,
+            Standing::Complete | Standing::Arriving => BRIEFLY,
+        };
+        let failed = self.unreachable.get(&peer, now);
+        self.banned.get(&(peer, *digest), now).is_some()
+            || failed.is_some_and(|failed| now < failed + left_alone)
     }
 
     /// A size that a peer told, unless a manifest knows better.
@@ -365,8 +376,8 @@ impl Shared {
         match error {
             // It waits for its own parent, like everybody who is still receiving the blob.
             PeerError::Stalled(_) if source.is_arriving() => {}
-            PeerError::Connect(_) | PeerError::Stalled(_) => {
-                self.unreachable.insert(peer.endpoint, (), now);
+            PeerError::Connect(_) | PeerError::Stalled(_) | PeerError::Trickles => {
+                self.unreachable.insert(peer.endpoint, now, now);
             }
             PeerError::WrongAnswer => self.banned.insert((peer.endpoint, *digest), (), now),
             PeerError::Absent

@@ -33,6 +33,8 @@ const NOTICED: Duration = Duration::from_millis(18);
 pub(super) struct Order {
     /// For a layer, the large layers of its image.
     images: Recent<Digest, Arc<[Digest]>>,
+    /// Layers that the runtime has asked for.
+    asked: Recent<Digest, ()>,
     unread: Mutex<VecDeque<Digest>>,
 }
 
@@ -40,7 +42,8 @@ pub(super) struct Order {
 
 impl Order {
     pub(super) fn new() -> Self {
-        Self { images: Recent::new(REMEMBERED, TURNS), unread: Mutex::default() }
+        let (images, asked) = (Recent::new(REMEMBERED, TURNS), Recent::new(REMEMBERED, TURNS));
+        Self { images, asked, unread: Mutex::default() }
     }
 
     /// A manifest comes from the registry, past the mirror.
@@ -91,17 +94,21 @@ impl Inner {
     }
 
     /// Whether as many layers as there are slots come before this one and are not here yet. Alone,
-    /// a node takes them as they come.
-    pub(super) async fn is_out_of_turn(&self, digest: &Digest) -> bool {
+    /// a node takes them as they come. A runtime that dropped layers after it unpacked them does not ask
+    /// for them again: who comes back only waits for those that were asked for meanwhile.
+    pub(super) async fn is_out_of_turn(&self, digest: &Digest, is_back: bool) -> bool {
         if self.participant.is_alone(digest) {
             return false;
         }
+        let now = Instant::now();
+        self.order.asked.insert(*digest, (), now);
         if self.fetcher.known_size(digest).is_none() {
             self.read_manifests().await;
         }
-        let Some(layers) = self.order.images.get(digest, Instant::now()) else { return false };
+        let Some(layers) = self.order.images.get(digest, now) else { return false };
+        let comes = |layer: &&Digest| !is_back || self.order.asked.get(layer, now).is_some();
         let mut missing = 0;
-        for layer in layers.iter().take_while(|layer| *layer != digest) {
+        for layer in layers.iter().take_while(|layer| *layer != digest).filter(comes) {
             missing += usize::from(self.local_size(layer).await.is_none());
             // Further ones make no difference, and each is a question to the store.
             if missing == UNDER_WAY {

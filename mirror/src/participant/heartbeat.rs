@@ -89,7 +89,9 @@ struct State {
     active: Instant,
     /// When a byte came last.
     grew: Option<Instant>,
-    /// Its request was sent away to ask again.
+    /// The blob has been complete since the verdict.
+    completed: bool,
+    /// Its request was sent away to ask again, or the runtime has dropped the blob.
     sent_away: bool,
 }
 
@@ -167,8 +169,14 @@ impl Participant {
             let now = farthest(stored, self.relay.presence(&digest));
             let grown = bytes(now);
             part.note(grown > have, Instant::now());
+            if is_complete(told) && now.is_none() {
+                part.is_deleted();
+            }
             let waits = grown == have && self.is_busy_beside(&digest);
             let is_queued = waits && part.queue(Instant::now());
+            if is_complete(stored) && !is_complete(told) {
+                part.state().completed = true;
+            }
             (have, told) = (grown, stored);
             let stage = match part.stage(now, Instant::now()) {
                 Stage::Leading if is_queued => Stage::Queued,
@@ -284,6 +292,13 @@ impl Part {
         waits
     }
 
+    /// The runtime has dropped the blob, and no verdict has come since it was complete: nobody is to wait
+    /// for it here.
+    fn is_deleted(&self) {
+        let mut state = self.state();
+        state.sent_away |= state.completed;
+    }
+
     fn stage(&self, presence: Option<Presence>, now: Instant) -> Stage {
         let state = self.state();
         match (presence, state.role) {
@@ -311,8 +326,8 @@ impl State {
     fn new(role: Role, wanted: &Wanted, now: Instant) -> Self {
         let (promoted, departure) = (wanted.promoted.clone(), wanted.departure.clone());
         let (may_lead, entered) = (wanted.may_lead, now);
-        let (active, grew, sent_away) = (now, None, false);
-        Self { role, may_lead, promoted, departure, entered, active, grew, sent_away }
+        let (active, grew, completed, sent_away) = (now, None, false, false);
+        Self { role, may_lead, promoted, departure, entered, active, grew, completed, sent_away }
     }
 
     fn is_idle(&self, now: Instant) -> bool {
@@ -335,8 +350,11 @@ fn farthest(stored: Option<Presence>, passing: Option<Presence>) -> Option<Prese
 
 /// Whether the coordinators should hear of a change at once: a download began, ended or broke off.
 fn is_news(told: Option<Presence>, now: Option<Presence>) -> bool {
-    let kind = |presence: Option<Presence>| presence.map(|presence| presence.complete().is_some());
-    kind(told) != kind(now)
+    (told.is_some(), is_complete(told)) != (now.is_some(), is_complete(now))
+}
+
+fn is_complete(presence: Option<Presence>) -> bool {
+    presence.is_some_and(|presence| presence.complete().is_some())
 }
 
 fn bytes(presence: Option<Presence>) -> u64 {

@@ -11,7 +11,7 @@ use hyper_util::{
     rt::{TokioExecutor, TokioTimer},
 };
 use thiserror::Error;
-use tokio::time::{Duration, error::Elapsed, timeout};
+use tokio::time::{Duration, Instant, error::Elapsed, timeout};
 
 use super::{FOLLOWER, dial::Dialer, path, tls};
 use crate::{
@@ -27,6 +27,10 @@ const IDLE_PER_PEER: usize = 4;
 /// Receive buffer of a connection. As large as what the peer sends at a time, for the same reason.
 const READ_BUFFER: usize = READ_CHUNK;
 
+/// Bytes per second that a peer which has all of a blob sends at least, on a link that works: half a Mbit/s.
+/// What it shares its uplink with has no more, then, and the next peer, or the registry, is not slower.
+const LEAST_RATE: u32 = 64 * 1024;
+
 /// Asks peers over pooled connections.
 #[derive(Clone, Debug)]
 pub(crate) struct PeerClient {
@@ -37,6 +41,7 @@ pub(crate) struct PeerClient {
     arrival: Duration,
     pause: Duration,
     stall: Duration,
+    trickle: Duration,
 }
 
 /// A peer's answer, positioned at the byte that was asked for.
@@ -48,6 +53,16 @@ pub(crate) struct PeerStream {
     stall: Duration,
     /// How long the next pause may be, after one that was waited for.
     brief: Option<Duration>,
+    pace: Pace,
+}
+
+/// What came of late, beside how long it was waited for. The reader's own time does not count.
+#[derive(Debug)]
+struct Pace {
+    /// Over which it has to be [`LEAST_RATE`]; `None` for a peer that may have nothing more yet.
+    span: Option<Duration>,
+    waited: Duration,
+    came: u128,
 }
 
 /// Why a peer did not deliver.
@@ -65,6 +80,8 @@ pub(crate) enum PeerError {
     WrongAnswer,
     #[error("sent nothing in time")]
     Stalled(#[from] Elapsed),
+    #[error("sent less than {} KiB a second", LEAST_RATE / 1024)]
+    Trickles,
     #[error("says another size than the peer before it")]
     OtherSize,
     #[error("cannot be reached")]
@@ -96,6 +113,7 @@ impl PeerClient {
             arrival: deadlines.arrival,
             pause: deadlines.pause,
             stall: deadlines.stall,
+            trickle: deadlines.trickle,
         }
     }
 
@@ -145,7 +163,9 @@ impl PeerClient {
             _ => None,
         };
         let total = total.ok_or(PeerError::WrongAnswer)?;
-        Ok(PeerStream { body: response.into_body(), total, stall, brief: None })
+        let span = (!arriving).then_some(self.trickle);
+        let pace = Pace { span, waited: Duration::ZERO, came: 0 };
+        Ok(PeerStream { body: response.into_body(), total, stall, brief: None, pace })
     }
 
     /// What a coordinator says to `message`, at most `limit` bytes of it.
@@ -218,15 +238,36 @@ impl PeerStream {
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, PeerError> {
         loop {
             let patience = self.brief.map_or(self.stall, |most| most.min(self.stall));
+            let asked = Instant::now();
             let Some(frame) = timeout(patience, self.body.frame()).await? else {
                 return Ok(None);
             };
             self.brief = None;
             match frame?.into_data() {
-                Ok(bytes) if !bytes.is_empty() => return Ok(Some(bytes)),
+                Ok(bytes) if !bytes.is_empty() => {
+                    let is_enough = self.pace.note(bytes.len(), asked.elapsed());
+                    return if is_enough { Ok(Some(bytes)) } else { Err(PeerError::Trickles) };
+                }
                 _ => {}
             }
         }
+    }
+}
+
+// === impl Pace ===
+
+impl Pace {
+    /// Whether it is worth staying, when so many bytes have come after so long.
+    fn note(&mut self, bytes: usize, waited: Duration) -> bool {
+        let Some(span) = self.span else { return true };
+        self.waited += waited;
+        self.came += bytes as u128;
+        if self.waited < span {
+            return true;
+        }
+        let is_enough = self.came >= u128::from(LEAST_RATE) * self.waited.as_millis() / 1000;
+        (self.waited, self.came) = (Duration::ZERO, 0);
+        is_enough
     }
 }
 

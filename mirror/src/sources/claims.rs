@@ -79,7 +79,12 @@ impl Sources for Claims {
 
     async fn outlook(&self, wanted: &Wanted, parent: SocketAddr) -> Outlook {
         let Some(verdict) = self.participant.claim(wanted).await else { return Outlook::Unknown };
-        let Verdict::Follow(parents) = verdict else { return Outlook::Passed };
+        let parents = match verdict {
+            Verdict::Follow(parents) => parents,
+            // It knows less than this node: it has just become the coordinator, say.
+            Verdict::NotYet => return Outlook::Unknown,
+            Verdict::Lead => return Outlook::Passed,
+        };
         let first = parents.first().filter(|first| first.peer.endpoint == parent);
         first.map_or(Outlook::Passed, |first| Outlook::Best { have: first.have })
     }

@@ -48,6 +48,11 @@ pub(crate) struct Node {
     pub(crate) sends_every: u64,
     /// Since when it has been told "not yet".
     pub(crate) wanting_since: u64,
+    /// Whom it followed last.
+    followed: Option<u16>,
+    /// It has been told "not yet". Until it is told something else, its heartbeats still speak of whom it
+    /// followed last.
+    was_put_off: bool,
     lost: Vec<SocketAddr>,
     moved: u64,
 }
@@ -103,6 +108,8 @@ impl World {
             receives_every: 1,
             sends_every: 1,
             wanting_since: self.tick,
+            followed: None,
+            was_put_off: false,
             lost: Vec::new(),
             moved: self.tick,
         });
@@ -180,6 +187,7 @@ impl World {
         if let Some(node) = self.nodes.get_mut(&id) {
             node.doing = Doing::Wanting;
             node.wanting_since = tick;
+            (node.followed, node.was_put_off) = (Some(parent), false);
             node.lost.push(at(parent));
         }
     }
@@ -200,7 +208,10 @@ impl World {
         let doing = match &verdict {
             Verdict::Lead => Doing::Leading,
             Verdict::Follow(parents) => Doing::Following(number(parents[0].peer.endpoint)),
-            Verdict::NotYet => return,
+            Verdict::NotYet => {
+                self.nodes.get_mut(&id).unwrap().was_put_off = true;
+                return;
+            }
         };
         assert_ne!(doing, Doing::Following(id), "a node follows itself");
         self.start_on(id, doing);
@@ -292,11 +303,12 @@ impl World {
 
     fn say_to(&mut self, id: u16, which: usize) {
         let node = &self.nodes[&id];
-        let state = match node.doing {
-            Doing::Wanting | Doing::Dead => return,
-            Doing::Following(parent) => Stage::Following { parent: at(parent) },
-            Doing::Leading => Stage::Leading,
-            Doing::Complete => Stage::Complete,
+        let state = match (node.doing, node.followed.filter(|_| node.was_put_off)) {
+            (Doing::Wanting, Some(parent)) => Stage::Following { parent: at(parent) },
+            (Doing::Wanting, None) | (Doing::Dead, _) => return,
+            (Doing::Following(parent), _) => Stage::Following { parent: at(parent) },
+            (Doing::Leading, _) => Stage::Leading,
+            (Doing::Complete, _) => Stage::Complete,
         };
         let progress = Progress {
             digest: blob(),

@@ -12,7 +12,7 @@ use crate::{
 };
 use http::{Response, StatusCode};
 use onepull_mirror::{
-    Digest, metrics::Origin, response::Body, router::MemoryNetwork, store::READ_CHUNK,
+    Deadlines, Digest, metrics::Origin, response::Body, router::MemoryNetwork, store::READ_CHUNK,
 };
 use tokio::{
     io::{AsyncReadExt, AsyncWriteExt},
@@ -167,7 +167,8 @@ async fn a_peer_that_closes_a_connection_unanswered_is_asked_again() {
 #[tokio::test]
 async fn a_peer_that_trickles_holds_a_request_no_longer_than_its_deadline() {
     let network = MemoryNetwork::default();
-    let node = Node::start(&network).await;
+    let deadlines = Deadlines { trickle: 2 * QUICK.first_byte, ..QUICK };
+    let node = Node::start_as(&network, deadlines, |store| store, |router| Arc::new(router)).await;
     let digest = Digest::sha256(b"nobody has this");
     evil_counted(&network, digest, |_| answer(0, 1000, trickling())).await;
 

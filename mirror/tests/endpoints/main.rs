@@ -10,6 +10,7 @@ mod lies;
 mod local;
 mod order;
 mod parked;
+mod refusing;
 mod rigged;
 mod serving;
 mod slow;

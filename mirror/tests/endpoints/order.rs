@@ -43,6 +43,18 @@ async fn a_layer_whose_turn_has_not_come_gives_its_slot_back_twice() {
 }
 
 #[tokio::test]
+async fn layers_that_the_runtime_does_not_ask_for_keep_no_other_waiting_twice() {
+    let (nodes, layers, image) = five_layers(2 * MIB).await;
+    nodes[1].get(&manifest(&image), &[]).await;
+    for layer in &layers[3..] {
+        assert!(gives_its_slot_back(&nodes[1], layer).await);
+    }
+    for layer in &layers[3..] {
+        assert!(!gives_its_slot_back(&nodes[1], layer).await, "it has the first three, unpacked");
+    }
+}
+
+#[tokio::test]
 async fn a_layer_s_turn_comes_with_the_end_of_one_before_it() {
     let network = MemoryNetwork::default();
     let (node, _other) = (Node::start(&network).await, Node::start(&network).await);

@@ -123,3 +123,21 @@ async fn a_parent_that_trickles_is_left_at_its_byte_for_a_faster_one() {
     let rest = holder.metrics.sent_to_peers.get();
     assert!(rest > 0 && rest < BLOB as u64, "{rest} bytes from the better parent");
 }
+
+#[tokio::test]
+async fn a_holder_that_trickles_is_left_to_the_registry_when_there_is_no_other() {
+    let network = MemoryNetwork::default();
+    let blob = Arc::new(noise(BLOB, 11));
+    let digest = Digest::sha256(&blob);
+    // Its own endpoint is nobody's holder here: only the search finds the trickler.
+    let nobody = SocketAddr::from(([127, 0, 0, 1], 9));
+    let trickler = Trickler { blob, holder: nobody, sent: Arc::default() };
+    let peer = Peer { endpoint: start(trickler).await, zone: None };
+    let rigged = Rigged { coordinators: Vec::new(), search: Search::FindsIt, peer };
+    let node = Node::start_as(&network, QUICK, |store| store, |_| Arc::new(rigged)).await;
+
+    let pull = timeout(Duration::from_secs(20), node.get_blob(&digest));
+    let answer = pull.await.expect("it does not wait for the crumbs");
+    assert_eq!((answer.status, answer.complete), (StatusCode::OK, false));
+    assert_eq!(node.get_blob(&digest).await.status, StatusCode::NOT_FOUND);
+}

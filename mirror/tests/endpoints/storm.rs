@@ -11,9 +11,9 @@ use http_body_util::{BodyExt, Empty};
 use hyper::{Request, StatusCode};
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
 use onepull_mirror::{Digest, router::MemoryNetwork, store::FolderWriter};
-use tokio::time::{sleep, timeout};
+use tokio::time::{Instant, sleep, timeout};
 
-use crate::support::{Node, blob, noise};
+use crate::support::{Node, QUICK, blob, noise};
 
 /// A pull that takes longer hangs.
 const LIMIT: Duration = Duration::from_secs(60);
@@ -117,6 +117,21 @@ async fn eight_nodes_at_once_cost_the_registry_one_blob() {
     let pulls = join_all(nodes.iter().map(|node| pull(node, &registry)));
     timeout(LIMIT, pulls).await.expect("all pulls end");
     assert_eq!(registry.sent(), registry.blob.len() as u64);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn nobody_waits_for_a_blob_that_its_node_has_dropped() {
+    let nodes = nodes(2).await;
+    let registry = Registry::with(2 << 20);
+    timeout(LIMIT, pull(&nodes[0], &registry)).await.expect("the pull ends");
+    // Neither end is told in the same moment.
+    let told = || sleep(Duration::from_millis(200));
+    told().await;
+    nodes[0].store.remove(&registry.digest).unwrap();
+    told().await;
+    let asked = Instant::now();
+    assert_eq!(nodes[1].get_blob(&registry.digest).await.status, StatusCode::NOT_FOUND);
+    assert!(asked.elapsed() < QUICK.first_byte, "it waited as long as it may");
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -32,6 +32,7 @@ pub(crate) const QUICK: Deadlines = Deadlines {
     lookup_unanswered: Duration::from_millis(10),
     answer: Duration::from_millis(500),
     stall: Duration::from_secs(1),
+    trickle: Duration::from_millis(1500),
     pause: Duration::from_millis(500),
     claim: Duration::from_secs(2),
     claim_unanswered: Duration::from_millis(10),
@@ -234,7 +235,7 @@ where
     address
 }
 
-fn serve_on<F>(
+pub(crate) fn serve_on<F>(
     listener: TcpListener,
     metrics: &Metrics,
     shutdown: &CancellationToken,

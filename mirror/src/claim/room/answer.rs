@@ -37,7 +37,7 @@ impl Room {
         }
         match self.follow(seat, lost, now, count) {
             Some(verdict) => verdict,
-            None => self.wait(seat, now, count),
+            None => self.wait(seat, lost, now, count),
         }
     }
 
@@ -112,8 +112,10 @@ impl Room {
     /// sent there, and its silence is believed sooner. One that was left for being slow lives.
     fn part_from_lost(&mut self, seat: Seat, lost: &[SocketAddr], now: Instant) {
         let Some(parent) = self.roster[seat].parent else { return };
-        if !self.roster[seat].leaving && lost.contains(&self.roster[parent].peer.endpoint) {
+        let endpoint = self.roster[parent].peer.endpoint;
+        if !self.roster[seat].leaving && lost.contains(&endpoint) {
             self.roster.update(parent, |member| _ = member.doubted.get_or_insert(now));
+            self.roster.update(seat, |member| member.gave_up = Some(endpoint));
         }
     }
 

@@ -4,8 +4,11 @@ use std::net::SocketAddr;
 
 use tokio::time::Instant;
 
-use super::{Counters, Role, Room, Seat, Seeker};
-use crate::claim::{MOST_PARENTS, Parent, Verdict, timing::PATIENCE};
+use super::{Counters, Member, Role, Room, Seat, Seeker};
+use crate::claim::{
+    MOST_PARENTS, Parent, Verdict,
+    timing::{PATIENCE, RECONSIDER, SECOND_PATIENCE},
+};
 
 impl Room {
     /// Keeps the parent that the node has, or finds it one.
@@ -24,7 +27,8 @@ impl Room {
         let standing = kept.filter(|parent| self.is_fed(seat, *parent));
         let left = self.roster[seat].parent.filter(|_| self.roster[seat].leaving);
         let goal = standing.or_else(|| self.goal_of_move(seat, lost, now, count));
-        let parent = goal.or(found.first().copied()).or(kept)?;
+        let fed = found.iter().copied().find(|other| self.is_fed(seat, *other));
+        let parent = goal.or(fed).or(found.first().copied()).or(kept)?;
         if self.roster[seat].parent != Some(parent) {
             self.leads.forget(seat, &self.roster);
             self.roster.attach(seat, parent, false);
@@ -32,6 +36,7 @@ impl Room {
         }
         self.roster.update(seat, |member| {
             member.waiting = None;
+            member.gave_up = None;
             member.leaving = false;
         });
         // Where it streamed until it was told to leave is the last resort: it may reach none of the others.
@@ -89,23 +94,42 @@ impl Room {
         found.parents
     }
 
-    /// Nobody to follow now. Patience ends in something to try, whatever happened: parents that
-    /// were lost before, then a lead or holder without a free slot, then upstream.
-    pub(super) fn wait(&mut self, seat: Seat, now: Instant, count: &mut Counters) -> Verdict {
+    /// Nobody to follow now. Soon parents that were lost before are tried once more, if they have been heard
+    /// since: it may have been a connection that broke. Patience ends in something to try, whatever
+    /// happened: those again, then a lead or holder without a free slot, then upstream. Who has tried
+    /// twice in vain is less patient, and goes upstream at once if it has lost all that deliver.
+    pub(super) fn wait(
+        &mut self,
+        seat: Seat,
+        lost: &[SocketAddr],
+        now: Instant,
+        count: &mut Counters,
+    ) -> Verdict {
         self.roster.detach(seat);
         self.leads.forget(seat, &self.roster);
         self.roster.update(seat, |member| {
             member.role = Role::Waiting;
             member.waiting.get_or_insert(now);
         });
-        let since = self.roster[seat].waiting.unwrap_or(now);
-        if !self.roster[seat].may_lead || now < since + PATIENCE {
-            return Verdict::NotYet;
-        }
-        if let Some(verdict) = self.follow(seat, &[], now, count) {
+        let Member { may_lead, tried_again, waiting, .. } = self.roster[seat];
+        let since = waiting.unwrap_or(now);
+        if !tried_again
+            && !lost.is_empty()
+            && now >= since + RECONSIDER
+            && let Some(verdict) = self.follow(seat, &[], now, count)
+        {
+            self.roster.update(seat, |member| member.tried_again = true);
             return verdict;
         }
-        if let Some(parents) = self.name(&self.sources_ahead_of(seat)) {
+        let (patience, lost) =
+            if tried_again { (SECOND_PATIENCE, lost) } else { (PATIENCE, &[][..]) };
+        if !may_lead || now < since + patience {
+            return Verdict::NotYet;
+        }
+        if let Some(verdict) = self.follow(seat, lost, now, count) {
+            return verdict;
+        }
+        if let Some(parents) = self.name(&self.sources_ahead_of(seat, lost)) {
             return Verdict::Follow(parents);
         }
         count.impatient += 1;
@@ -113,10 +137,13 @@ impl Room {
         Verdict::Lead
     }
 
-    /// Leads that are ahead of a member, whether or not they have a slot.
-    fn sources_ahead_of(&self, seat: Seat) -> Vec<Seat> {
+    /// Leads that are ahead of a member, whether or not they have a slot; none that it has lost.
+    fn sources_ahead_of(&self, seat: Seat, lost: &[SocketAddr]) -> Vec<Seat> {
         let have = self.roster[seat].have;
-        let ahead = |other: &Seat| have == 0 || self.roster[*other].have > have;
+        let ahead = |other: &Seat| {
+            let other = &self.roster[*other];
+            (have == 0 || other.have > have) && !lost.contains(&other.peer.endpoint)
+        };
         self.leads.live().take(MOST_PARENTS).filter(ahead).collect()
     }
 

@@ -7,7 +7,7 @@ use tokio::time::Instant;
 use crate::claim::{
     member::{Lead, Phase, Role, Seat},
     roster::Roster,
-    timing::{HEIR_WAIT, LAPSE, RELEARN, SLOW_START},
+    timing::{HEIR_WAIT, LAPSE, LINE, RELEARN, SLOW_START},
 };
 
 /// Most doublings of the slow-start rule. 2^12 leads are a storm of their own; a registry that
@@ -53,6 +53,11 @@ impl Leads {
             .last()
             .is_some_and(|(since, _)| self.slow.is_some() || now < *since + SLOW_START);
         holders > 0 || !self.growing.is_empty() || awaited
+    }
+
+    /// Whether some lead delivers.
+    pub(super) fn is_growing(&self) -> bool {
+        !self.growing.is_empty()
     }
 
     /// Leads that may still deliver, the one that grew last first.
@@ -122,15 +127,14 @@ impl Leads {
         });
     }
 
-    /// A lead that does not grow is busy with other blobs: it is not the registry that is slow, and
-    /// company would be queued as well.
+    /// A lead that does not grow is busy with other blobs: it is not the registry that is slow. But who waits
+    /// for its first byte does not wait for as long as it may be queued.
     pub(super) fn wait_in_line(&mut self, seat: Seat, roster: &mut Roster, now: Instant) {
-        if let Some(slow) = &mut self.slow {
+        let Some(lead) = roster[seat].lead().copied() else { return };
+        if let Some(slow) = self.slow.as_mut().filter(|_| now < lead.since + LINE) {
             slow.since = now;
         }
-        if let Some(lead) = roster[seat].lead().copied()
-            && let Phase::Growing(_) = lead.phase
-        {
+        if let Phase::Growing(_) = lead.phase {
             self.abdicate(seat, &lead);
             self.growing.insert((now, seat));
             let grown = Lead { phase: Phase::Growing(now), ..lead };

@@ -4,7 +4,7 @@ use std::net::SocketAddr;
 
 use tokio::time::Instant;
 
-use super::{Candidate, Counters, Phase, Role, Room, Seat, note};
+use super::{Candidate, Counters, Member, Phase, Role, Room, Seat, note};
 use crate::claim::{Advice, Progress, Stage, timing::DOUBT};
 
 impl Room {
@@ -28,10 +28,13 @@ impl Room {
         let Some(seat) = self.seat_for(&progress.node, now) else { return Advice::CarryOn };
         self.roster.update(seat, |member| {
             note(member, &progress.node, progress.total, now);
+            member.tried_again &= progress.have <= member.have;
             member.have = progress.have;
             member.may_lead = progress.may_lead;
             // It does something; when it waits again, its patience begins anew.
-            member.waiting = None;
+            if !is_out_of_date(member, progress.state) {
+                member.waiting = None;
+            }
             member.pace.note(progress.have, now);
             member.slow = member.slow.filter(|until| now < *until);
         });
@@ -95,24 +98,33 @@ impl Room {
         if is_new && !self.leads.have_source(self.roster.holders(), now) {
             self.leads.expect_stranger(now);
         }
-        self.adopt_edge(seat, parent);
+        let waits = self.roster[seat].waits_without(parent);
+        if !waits {
+            self.adopt_edge(seat, parent);
+        }
         let candidate = Candidate { seat, holders: self.roster.holders() };
         if self.leads.is_due(candidate, &self.roster, now) {
             self.grant(seat, now, count);
             return Advice::Lead;
         }
-        let moves = self.should_move(seat, now, count)
-            || self.waits_for_the_dead(seat, count)
-            || self.should_part(seat, now, count);
+        let moves = !waits
+            && (self.should_move(seat, now, count)
+                || self.waits_in_vain(seat, count)
+                || self.should_part(seat, now, count));
         if moves { Advice::Move } else { Advice::CarryOn }
     }
 
-    /// Whether a follower waits for the first byte of a parent that is dead, while there is another. A
-    /// connection to a node that went dark without a word looks like one to a node that has
+    /// Whether a follower waits for the first byte of a parent that is dead, while there is another; or to
+    /// which none comes, while somebody else has some. A connection to a node that went dark without a word looks like one to a node that has
     /// nothing yet, so it would wait as long as it may.
-    fn waits_for_the_dead(&mut self, seat: Seat, count: &mut Counters) -> bool {
-        let member = &self.roster[seat];
-        member.orphan && member.have == 0 && !self.seek(seat, &[], count).is_empty()
+    fn waits_in_vain(&mut self, seat: Seat, count: &mut Counters) -> bool {
+        let Member { have, orphan, parent, .. } = self.roster[seat];
+        if have > 0 || !(orphan || parent.is_some_and(|parent| !self.is_fed(seat, parent))) {
+            return false;
+        }
+        let found = self.seek(seat, &[], count);
+        let mut delivers = |other: Seat| self.roster[other].have > 0 && self.is_fed(seat, other);
+        found.into_iter().any(|other| orphan || delivers(other))
     }
 
     /// Believes a node about whom it follows, unless that would close a ring: then one of two
@@ -131,4 +143,9 @@ impl Room {
             self.roster.attach(seat, parent, true);
         }
     }
+}
+
+/// Whether a participant that waits speaks of the parent that it has lost: nothing has changed for it.
+fn is_out_of_date(member: &Member, stage: Stage) -> bool {
+    matches!(stage, Stage::Following { parent } if member.waits_without(parent))
 }

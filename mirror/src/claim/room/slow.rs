@@ -120,11 +120,17 @@ impl Room {
     }
 
     /// Whether a member can expect bytes from its parent: it does not stand still by itself, nor does
-    /// all of the chain because its lead has lapsed.
+    /// all of the chain because its lead has lapsed, or waits for the registry while another one
+    /// delivers. Who has bytes already stays for that: its chain has been promoted as a whole.
     pub(super) fn is_fed(&mut self, seat: Seat, parent: Seat) -> bool {
         let head = self.roster.head(parent);
-        let is_dry = self.roster[head].lead().is_some_and(|lead| lead.phase == Phase::Lapsed);
-        !is_dry && !self.holds_up(parent, self.roster[seat].have)
+        let have = self.roster[seat].have;
+        let is_dry = self.roster[head].lead().is_some_and(|lead| match lead.phase {
+            Phase::Starting => have == 0 && self.leads.is_growing(),
+            Phase::Growing(_) => false,
+            Phase::Lapsed => true,
+        });
+        !is_dry && !self.holds_up(parent, have)
     }
 
     fn send_away(&mut self, seat: Seat, now: Instant) {

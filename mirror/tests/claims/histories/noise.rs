@@ -7,7 +7,7 @@ use std::{
 
 use onepull_mirror::claim::{
     Advice, Claim, Intent, Parent, Progress, Stage, Verdict,
-    timing::{DOUBT, LAPSE, PATIENCE, SLOW_START},
+    timing::{DOUBT, LAPSE, PATIENCE, RECONSIDER, SLOW_START},
 };
 use proptest::{collection::vec, prelude::*};
 use tokio::time::Instant;
@@ -40,6 +40,8 @@ struct Known {
     leads: Option<Instant>,
     grew: Option<Instant>,
     peak: u64,
+    /// What it said last that it has.
+    have: u64,
     /// Set while it was told "not yet" and has asked again ever since.
     waiting: Option<Instant>,
     /// The same, but it may have been silent for so long that it was forgotten.
@@ -111,7 +113,7 @@ impl History {
         if let Verdict::Follow(parents) = &verdict {
             // Who was told to leave a parent may stay when the better one has just gone.
             let moves = self.moving.contains(&id);
-            let tried_all = (self.may_have_waited(id) && claim.may_lead) || moves;
+            let tried_all = self.may_have_waited(id) || moves;
             self.check_parents(claim, parents, &kin, tried_all);
         }
         if claim.intent == Intent::Look {
@@ -139,7 +141,10 @@ impl History {
         if advice == Advice::Move {
             assert!(matches!(progress.state, Stage::Following { .. }));
             let parent = self.room.coordinator.parent_of(&blob(), &at(id));
-            assert!(progress.have > 0 || parent.is_none(), "it may be next in a queue");
+            let others = self.known.iter().filter(|(other, _)| **other != id);
+            let somebody_has_some = others.into_iter().any(|(_, known)| known.have > 0);
+            let in_vain = parent.is_none() || somebody_has_some;
+            assert!(progress.have > 0 || in_vain, "it may be next in a queue");
             self.moving.insert(id);
         }
         if granted {
@@ -154,6 +159,7 @@ impl History {
         let children = self.children(id);
         let known = self.known(id);
         known.heard = now;
+        known.have = progress.have;
         known.allowed = children + progress.free_slots as usize;
         (known.waiting, known.perhaps) = (None, None);
         match progress.state {
@@ -188,6 +194,7 @@ impl History {
             leads: None,
             grew: None,
             peak: 0,
+            have: 0,
             waiting: None,
             perhaps: None,
             allowed: 2,
@@ -205,10 +212,11 @@ impl History {
         !self.may_be_forgotten(id) && waiting.is_some_and(|since| self.room.now >= since + PATIENCE)
     }
 
-    /// The same of one that may also have been remembered all the time.
+    /// Whether it may have waited for so long that parents which it has lost are tried again. It may have
+    /// been remembered all the time.
     fn may_have_waited(&self, id: u16) -> bool {
         let perhaps = self.known.get(&id).and_then(|known| known.perhaps);
-        perhaps.is_some_and(|since| self.room.now >= since + PATIENCE)
+        perhaps.is_some_and(|since| self.room.now >= since + RECONSIDER)
     }
 
     fn note_claim(&mut self, id: u16, claim: &Claim, verdict: &Verdict, granted: bool) {
@@ -220,6 +228,7 @@ impl History {
             known.allowed = known.allowed.max(2);
         }
         known.heard = now;
+        known.have = claim.have;
         match verdict {
             Verdict::NotYet => {
                 known.waiting.get_or_insert(now);

@@ -50,9 +50,8 @@ fn a_lead_that_a_child_lost_and_that_is_silent_is_dead_within_1_500_ms() {
 fn a_lead_that_a_child_lost_but_that_is_heard_goes_on_leading() {
     let mut room = Room::chain(3);
     room.get_again(1, 999, &[0]);
-    room.wait(1000);
+    room.wait(900);
     room.says(0, 2000, Stage::Leading);
-    room.wait(1000);
     assert_eq!(room.get_again(1, 999, &[0]), Verdict::NotYet);
     assert_eq!(first(&room.get_again(1, 999, &[])), Some(0));
 }
@@ -111,21 +110,49 @@ fn a_slow_lead_that_starts_to_grow_gets_no_more_company() {
 }
 
 #[test]
-fn a_lead_that_waits_for_its_own_slot_gets_company_only_when_it_waits_no_more() {
+fn a_lead_that_waits_for_its_own_slot_gets_company_before_its_followers_give_up() {
     let mut room = Room::new();
     room.get(0);
     room.get(1);
+    for second in 1..=8 {
+        room.wait(1000);
+        room.says(0, 0, Stage::Queued);
+        let expected = if second < 7 { Advice::CarryOn } else { Advice::Lead };
+        assert_eq!(room.says(1, 0, following(0)), expected, "after {second} s");
+        if expected == Advice::Lead {
+            break;
+        }
+    }
+    // It waits in its own queue all the same, and is none the worse for it.
+    room.says(1, 500, Stage::Leading);
     for _ in 0..60 {
         room.wait(1000);
         room.says(0, 0, Stage::Queued);
-        assert_eq!(room.says(1, 0, following(0)), Advice::CarryOn);
+        room.says(1, 500, Stage::Queued);
     }
-    for second in 1..=5 {
+    assert_eq!(room.coordinator.counters().leads, 2);
+}
+
+#[test]
+fn who_waits_for_a_silent_lead_is_sent_to_the_one_that_delivers() {
+    let mut room = Room::new();
+    for number in 0..=3 {
+        room.get(number);
+    }
+    for _ in 1..=4 {
         room.wait(1000);
         room.says(0, 0, Stage::Leading);
-        let expected = if second < 5 { Advice::CarryOn } else { Advice::Lead };
-        assert_eq!(room.says(1, 0, following(0)), expected, "after {second} s");
+        for number in 1..=3 {
+            assert_eq!(room.says(number, 0, following(number - 1)), Advice::CarryOn);
+        }
     }
+    room.wait(1000);
+    assert_eq!(room.says(2, 0, following(1)), Advice::Lead, "it happens to speak first");
+    assert_eq!(room.says(1, 0, following(0)), Advice::CarryOn, "that one has nothing either");
+    room.says(2, 1 << 20, Stage::Leading);
+    assert_eq!(room.says(3, 0, following(2)), Advice::CarryOn);
+    assert_eq!(room.says(1, 0, following(0)), Advice::Move);
+    assert_ne!(first(&room.claim(&Claim { lost: vec![at(0)], ..get(1) })), Some(0));
 }
 
 #[test]

@@ -1,8 +1,8 @@
 //! Parents that break in mid-blob, and who is tried instead.
 
-use onepull_mirror::claim::{Advice, Stage, Verdict};
+use onepull_mirror::claim::{Advice, Claim, Stage, Verdict};
 
-use crate::support::{Room, at, blob, first, following};
+use crate::support::{Room, at, blob, first, following, get};
 
 #[test]
 fn a_follower_that_lost_its_parent_goes_on_at_its_grandparent() {
@@ -88,4 +88,50 @@ fn everything_is_forgotten_ten_seconds_after_the_last_word() {
     room.wait(6500);
     room.coordinator.expire(room.now);
     assert_eq!(room.coordinator.digests(), 0);
+}
+
+/// Node 1 has lost lead 0, asks four times a second, and says each second that it follows it. What it is told
+/// first in each second.
+fn told_to_who_lost_the_lead(room: &mut Room, have: u64, seconds: u64) -> Vec<Verdict> {
+    let mut told = Vec::new();
+    for second in 0..seconds {
+        for quarter in 0..4 {
+            let verdict = room.get_again(1, have, &[0]);
+            told.extend((quarter == 0).then_some(verdict));
+            room.wait(250);
+        }
+        room.says(0, 1001 + second, Stage::Leading);
+        room.says(1, have, following(0));
+    }
+    told
+}
+
+#[test]
+fn a_lead_whose_connection_broke_is_named_again_soon() {
+    let mut room = Room::chain(2);
+    let told = told_to_who_lost_the_lead(&mut room, 500, 3);
+    assert_eq!(told[0], Verdict::NotYet);
+    assert!(told[1..].iter().any(|verdict| first(verdict) == Some(0)), "{told:?}");
+}
+
+#[test]
+fn who_cannot_reach_the_only_lead_leads_when_it_has_tried_twice() {
+    for have in [0, 500] {
+        let mut room = Room::chain(2);
+        let told = told_to_who_lost_the_lead(&mut room, have, 6);
+        let leads = told.iter().position(|verdict| *verdict == Verdict::Lead);
+        assert!(leads.is_some_and(|second| (3..=5).contains(&second)), "{told:?}");
+    }
+}
+
+#[test]
+fn who_may_not_lead_is_sent_to_a_lead_that_it_lost_again() {
+    let mut room = Room::chain(2);
+    let again = |room: &mut Room| {
+        room.claim(&Claim { have: 500, may_lead: false, lost: vec![at(0)], ..get(1) })
+    };
+    assert_eq!(again(&mut room), Verdict::NotYet);
+    room.wait(1000);
+    room.says(0, 2000, Stage::Leading);
+    assert_eq!(first(&again(&mut room)), Some(0));
 }
