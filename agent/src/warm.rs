@@ -37,6 +37,7 @@ mod keeping;
 mod ledger;
 mod login;
 mod metrics;
+mod movement;
 mod obstacle;
 mod plan;
 mod pulls;

@@ -67,11 +67,15 @@ impl Lease {
     }
 
     /// Makes it unless it is there, from an earlier run perhaps.
-    pub(super) async fn ensure(&self, channel: Channel) -> Result<(), ContainerdError> {
+    pub(super) async fn ensure(
+        &self,
+        channel: Channel,
+        deadline: Duration,
+    ) -> Result<(), ContainerdError> {
         let labels = [(LABEL.to_owned(), self.image.to_string())].into();
         let request = CreateRequest { id: self.id.clone(), labels };
         let mut client = LeasesClient::new(channel);
-        match answer("make a lease", DEADLINE, client.create(in_namespace(request))).await {
+        match answer("make a lease", deadline, client.create(in_namespace(request))).await {
             Err(error) if error.code() != Some(Code::AlreadyExists) => Err(error),
             _ => Ok(()),
         }

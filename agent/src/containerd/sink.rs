@@ -22,7 +22,7 @@ mod session;
 mod tally;
 mod writer;
 
-use session::Session;
+use session::{Session, opening_deadline};
 use tally::Tally;
 use writer::Writer;
 
@@ -59,7 +59,8 @@ impl ContainerdSink {
     async fn session(&self, blob: &Part) -> Result<Session, ContainerdError> {
         let channel = self.wire.channel().await?;
         let lease = Lease::of_blobs(&blob.image);
-        lease.ensure(channel.clone()).await?;
+        // Its entry waits behind a blob that containerd hashes, as the opening does.
+        lease.ensure(channel.clone(), opening_deadline(blob)).await?;
         let tally = Tally::new(self.deliveries.clone(), blob.digest);
         Session::begin(channel, blob, &lease, tally).await
     }

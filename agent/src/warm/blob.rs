@@ -16,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::{
     course::{Course, Received},
+    movement::Movement,
     obstacle::Obstacle,
     plan::Plan,
     pulls::{Left, have},
@@ -45,8 +46,8 @@ pub(crate) struct Writing<'a> {
     pub(crate) warmed: &'a Counter,
     /// Which blobs are received.
     pub(crate) turns: watch::Sender<Turns>,
-    /// When a byte of any blob came last.
-    pub(crate) moved: watch::Sender<Instant>,
+    /// When any blob moved last.
+    pub(crate) movement: Movement,
     /// Cancelled when the runtime pulls the image.
     pub(crate) aside: CancellationToken,
 }
@@ -144,13 +145,23 @@ impl Writing<'_> {
     async fn open(&self, part: &Part) -> Result<Option<Box<dyn SinkWriter>>, Obstacle> {
         let mut left = Left::new(self.store, [part.digest]);
         loop {
-            match self.sink.open(part).await {
+            match self.open_once(part).await {
                 Ok(writer) => return Ok(Some(writer)),
                 Err(SinkError::Complete(_)) => return Ok(None),
                 Err(SinkError::Busy(_)) if left.moves().await => {}
                 Err(error) => return Err(error.into()),
             }
         }
+    }
+
+    /// Opens a blob. The runtime hashes what it has of it meanwhile, and no peer is late for that.
+    pub(super) async fn open_once(&self, part: &Part) -> Result<Box<dyn SinkWriter>, SinkError> {
+        let _opening = self.movement.opening();
+        let opened = self.sink.open(part).await;
+        if opened.is_ok() {
+            self.movement.note(Instant::now());
+        }
+        opened
     }
 
     /// Writes a blob whose bytes are here.

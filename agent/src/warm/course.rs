@@ -60,7 +60,7 @@ impl<'a> Course<'a> {
         let registry = writing.registry.to_owned();
         let ahead = Ahead { digest: part.digest, size: part.size, registry };
         let at = writer.as_ref().map_or(0, |writer| writer.at());
-        let source = Source::new(writing.peers, ahead, at, &writing.moved);
+        let source = Source::new(writing.peers, ahead, at, &writing.movement);
         Self { writing, part, source, turn: Turn::new(place, &writing.turns), writer }
     }
 
@@ -146,7 +146,7 @@ impl<'a> Course<'a> {
     async fn reopened(&mut self) -> Result<Box<dyn SinkWriter>, SinkError> {
         match self.writer.take() {
             Some(writer) => Ok(writer),
-            None => self.writing.sink.open(self.part).await,
+            None => self.writing.open_once(self.part).await,
         }
     }
 

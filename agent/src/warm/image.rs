@@ -17,6 +17,7 @@ use super::{
     blob::Writing,
     contents::{Contents, Platform},
     login,
+    movement::Movement,
     obstacle::Obstacle,
     plan::Plan,
     pulls::{Left, Pulls},
@@ -197,7 +198,7 @@ impl Warmer {
             written: &written,
             warmed: &self.0.metrics.warmed,
             turns: watch::Sender::default(),
-            moved: watch::Sender::new(Instant::now()),
+            movement: Movement::new(Instant::now()),
             aside: CancellationToken::new(),
         };
         let steps_aside = async {

@@ -9,12 +9,9 @@ use onepull_mirror::{
     Warm,
     warm::{Ahead, Arriving, WarmError},
 };
-use tokio::{
-    sync::watch,
-    time::{Duration, Instant, sleep_until, timeout_at},
-};
+use tokio::time::{Duration, Instant, sleep_until, timeout_at};
 
-use super::obstacle::Obstacle;
+use super::{movement::Movement, obstacle::Obstacle};
 
 /// How long an image waits for a node that has its bytes. Longer than a lead that died takes to be
 /// replaced, and than a rollout's first node takes to begin.
@@ -39,8 +36,8 @@ pub(crate) struct Source<'a> {
     at: u64,
     /// What sends now, if anybody does.
     arriving: Option<Arriving>,
-    /// When a byte of the image came last.
-    moved: &'a watch::Sender<Instant>,
+    /// How the image moves.
+    movement: &'a Movement,
 }
 
 #[async_trait]
@@ -53,14 +50,9 @@ impl Peers for Warm {
 // === impl Source ===
 
 impl<'a> Source<'a> {
-    /// `moved` is shared by all blobs of an image.
-    pub(crate) fn new(
-        peers: &'a dyn Peers,
-        blob: Ahead,
-        at: u64,
-        moved: &'a watch::Sender<Instant>,
-    ) -> Self {
-        Self { peers, blob, at, arriving: None, moved }
+    /// `movement` is that of all blobs of the image.
+    pub(crate) fn new(peers: &'a dyn Peers, blob: Ahead, at: u64, movement: &'a Movement) -> Self {
+        Self { peers, blob, at, arriving: None, movement }
     }
 
     /// The next byte to come.
@@ -82,18 +74,19 @@ impl<'a> Source<'a> {
     ///
     /// # Errors
     /// When the bytes that came are wrong, or none of the whole image came for [`NO_SOURCE`]: whoever
-    /// has it from the registry may be busy with its other blobs for as long as they take.
+    /// has it from the registry may be busy with its other blobs for as long as they take. What the runtime
+    /// takes to open a blob does not count.
     pub(crate) async fn next(&mut self) -> Result<Option<Bytes>, Obstacle> {
-        let (digest, moved) = (self.blob.digest, self.moved);
+        let (digest, movement) = (self.blob.digest, self.movement);
         let mut search = pin!(self.search());
         loop {
-            let deadline = *moved.borrow() + NO_SOURCE;
+            let deadline = movement.deadline(NO_SOURCE, Instant::now());
             match timeout_at(deadline, &mut search).await {
                 Ok(bytes) => {
-                    moved.send_replace(Instant::now());
+                    movement.note(Instant::now());
                     return Ok(bytes?);
                 }
-                Err(_) if *moved.borrow() + NO_SOURCE > deadline => {}
+                Err(_) if movement.deadline(NO_SOURCE, Instant::now()) > deadline => {}
                 Err(_) => return Err(Obstacle::NeedsUpstream(digest)),
             }
         }

@@ -64,7 +64,7 @@ struct Course<'a> {
 pub(super) async fn unpack(channel: Channel, layer: &Unpack) -> Result<(), ContainerdError> {
     expect_snapshotter(channel.clone()).await?;
     let mut course = Course::new(channel, layer);
-    course.lease.ensure(course.channel.clone()).await?;
+    course.lease.ensure(course.channel.clone(), DEADLINE).await?;
     let Some(mounts) = course.prepare().await? else { return Ok(()) };
     let unpacked = course.fill(mounts).await;
     if unpacked.is_err() {

@@ -94,7 +94,7 @@ impl Session {
         let _ = requests.try_send(first);
         let mut client = ContentClient::new(channel);
         let request = lease.keeps(in_namespace(receiver))?;
-        let deadline = OPEN + Duration::from_secs(blob.size / REHASH);
+        let deadline = opening_deadline(blob);
         let answers = answer(OPENING, deadline, client.write(request)).await?;
         let unanswered = 1;
         let mut session =
@@ -210,6 +210,11 @@ impl Session {
         self.unanswered = self.unanswered.saturating_sub(1);
         Ok(u64::try_from(offset).unwrap_or(0))
     }
+}
+
+/// How long containerd may take to open a blob.
+pub(super) fn opening_deadline(blob: &Part) -> Duration {
+    OPEN + Duration::from_secs(blob.size / REHASH)
 }
 
 /// As containerd writes sizes and offsets, none of which is past the end of these numbers.

@@ -1,4 +1,4 @@
-//! One large layer from peers that pause, with the clock paused.
+//! One large layer from peers that pause, into a runtime that takes its time, with the clock paused.
 
 use std::{
     collections::HashMap,
@@ -18,7 +18,10 @@ use onepull_mirror::{
 use tokio::time::{Duration, sleep};
 
 use super::*;
-use crate::warm::contents::{Blob, Layer};
+use crate::warm::{
+    contents::{Blob, Layer},
+    source::NO_SOURCE,
+};
 
 /// Bytes of a layer of which much is written already.
 const SIZE: u64 = 10_000_000_000;
@@ -26,8 +29,11 @@ const SIZE: u64 = 10_000_000_000;
 /// What of it is here from before.
 const HERE: u64 = SIZE - 1000;
 
-/// Opens the large blob at [`HERE`] the first time, and counts.
-struct CountingSink(Mutex<HashMap<u64, Opened>>);
+/// Opens the large blob in `opens_in`, at [`HERE`] the first time, and counts.
+struct CountingSink {
+    opens_in: Duration,
+    blobs: Mutex<HashMap<u64, Opened>>,
+}
 
 /// One blob, by its size.
 #[derive(Clone, Default)]
@@ -49,21 +55,24 @@ fn plan(layers: &[u64]) -> Plan {
 }
 
 impl CountingSink {
-    fn new() -> Self {
+    fn new(opens_in: Duration) -> Self {
         let large = Opened { times: 0, at: Arc::new(HERE.into()) };
-        Self(Mutex::new([(SIZE, large)].into()))
+        Self { opens_in, blobs: Mutex::new([(SIZE, large)].into()) }
     }
 
     /// How often the blob of this size was opened.
     fn opened(&self, size: u64) -> usize {
-        self.0.lock().unwrap()[&size].times
+        self.blobs.lock().unwrap()[&size].times
     }
 }
 
 #[async_trait]
 impl Sink for CountingSink {
     async fn open(&self, blob: &Part) -> Result<Box<dyn SinkWriter>, SinkError> {
-        let mut blobs = self.0.lock().unwrap();
+        if blob.size == SIZE {
+            sleep(self.opens_in).await;
+        }
+        let mut blobs = self.blobs.lock().unwrap();
         let opened = blobs.entry(blob.size).or_default();
         opened.times += 1;
         Ok(Box::new(Written(Arc::clone(&opened.at))))
@@ -124,7 +133,7 @@ async fn write(sink: &CountingSink, peers: &dyn Peers, plan: &Plan) -> Result<bo
         written: &written,
         warmed: &warmed,
         turns: watch::Sender::default(),
-        moved: watch::Sender::new(Instant::now()),
+        movement: Movement::new(Instant::now()),
         aside: CancellationToken::new(),
     };
     writing.write(plan).boxed().await
@@ -132,7 +141,7 @@ async fn write(sink: &CountingSink, peers: &dyn Peers, plan: &Plan) -> Result<bo
 
 #[tokio::test(start_paused = true)]
 async fn a_pause_of_peers_costs_no_second_opening_of_a_blob_of_which_much_is_written() {
-    let sink = CountingSink::new();
+    let sink = CountingSink::new(Duration::ZERO);
     let peers = PausingPeers(Duration::from_secs(3));
     assert!(write(&sink, &peers, &plan(&[SIZE])).await.unwrap());
     assert_eq!(sink.opened(SIZE), 1);
@@ -140,8 +149,45 @@ async fn a_pause_of_peers_costs_no_second_opening_of_a_blob_of_which_much_is_wri
 
 #[tokio::test(start_paused = true)]
 async fn a_pull_that_came_unheard_has_a_young_blob_within_two_seconds() {
-    let sink = CountingSink::new();
+    let sink = CountingSink::new(Duration::ZERO);
     let peers = PausingPeers(Duration::from_secs(3));
     assert!(write(&sink, &peers, &plan(&[1000])).await.unwrap());
     assert_eq!(sink.opened(1000), 2, "it was closed between");
+}
+
+/// Sends nothing of the small layer before the large one may be written.
+struct OneByOne(PausingPeers);
+
+#[async_trait]
+impl Peers for OneByOne {
+    async fn stream(&self, blob: &Ahead, first: u64) -> Result<Arriving, WarmError> {
+        if blob.size != SIZE {
+            sleep(NO_SOURCE + Duration::from_secs(10)).await;
+        }
+        self.0.stream(blob, first).await
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_blob_that_the_runtime_takes_long_to_open_comes_from_peers_all_the_same() {
+    let sink = CountingSink::new(NO_SOURCE + Duration::from_secs(1));
+    let peers = PausingPeers(Duration::ZERO);
+    assert!(write(&sink, &peers, &plan(&[SIZE])).await.unwrap());
+    assert_eq!(sink.opened(SIZE), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn nor_is_another_blob_of_the_image_late_meanwhile() {
+    let sink = CountingSink::new(NO_SOURCE + Duration::from_secs(1));
+    let peers = OneByOne(PausingPeers(Duration::ZERO));
+    assert!(write(&sink, &peers, &plan(&[SIZE, 1000])).await.unwrap());
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_a_source_an_image_needs_upstream_after_half_a_minute() {
+    let (sink, start) = (CountingSink::new(Duration::ZERO), Instant::now());
+    let peers = OneByOne(PausingPeers(Duration::ZERO));
+    let outcome = write(&sink, &peers, &plan(&[1000])).await;
+    assert!(matches!(outcome, Err(Obstacle::NeedsUpstream(_))), "{outcome:?}");
+    assert_eq!(start.elapsed(), NO_SOURCE);
 }
