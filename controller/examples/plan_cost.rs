@@ -71,7 +71,8 @@ fn carry_out(inputs: &mut Inputs, now: Timestamp, state: State) {
 fn report(generation: u64, state: State, since: Timestamp) -> Report {
     let complete = state == State::Warm;
     let (bytes, upstream, trouble) = (1 << 29, 0, None);
-    Report { generation, state, since, complete, in_use: false, bytes, upstream, trouble }
+    let total = Some(bytes);
+    Report { generation, state, since, complete, in_use: false, bytes, total, upstream, trouble }
 }
 
 /// Four caches, each with a quarter of the images for all nodes of the pool.

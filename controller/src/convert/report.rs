@@ -15,6 +15,7 @@ pub(super) fn report(held: &HeldImage, now: Timestamp) -> Report {
         complete: held.blobs_complete,
         in_use: held.reason == Some(NodeReason::ImageInUse),
         bytes: held.bytes_done,
+        total: held.bytes_total,
         upstream: held.bytes_from_upstream,
         trouble: trouble(held),
     }

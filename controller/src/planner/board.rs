@@ -19,10 +19,12 @@ pub(super) mod look;
 mod pools;
 mod reasons;
 mod selectors;
+mod sizes;
 
 use catalogue::Catalogue;
 pub(super) use pools::MOST_NAMES;
 pub(super) use reasons::{Reasons, Why};
+use sizes::Sizes;
 
 /// The tables.
 pub(super) struct Board<'a> {
@@ -51,6 +53,7 @@ pub(super) struct Board<'a> {
     kept_of: Vec<Range<usize>>,
     pub(super) groups: Vec<Group<'a>>,
     catalogue: Catalogue<'a>,
+    pub(super) sizes: Sizes<'a>,
     pub(super) reasons: Reasons,
     pub(super) turns: Turns,
     pub(super) history: History,
@@ -155,6 +158,8 @@ pub(super) struct Stray<'a> {
     /// Caches that want something by its name there, and it is not known yet whether this is it. A
     /// controller that has just taken over asks registries again, and nodes are at work meanwhile.
     pub(super) undecided: Vec<usize>,
+    /// One of them has asked, and there is no answer yet.
+    pub(super) is_asked_for: bool,
 }
 
 /// One image for one platform: what has one seed.
@@ -227,6 +232,7 @@ impl<'a> Board<'a> {
             kept_of: Vec::with_capacity(nodes.len()),
             groups: Vec::new(),
             catalogue: Catalogue::default(),
+            sizes: Sizes::default(),
             reasons: Reasons::default(),
             turns: Turns::default(),
             history: inputs.history.clone(),
@@ -236,6 +242,7 @@ impl<'a> Board<'a> {
         };
         let lists = lines::draw(&mut board);
         pools::fill(&mut board, &lists);
+        board.sizes = Sizes::reported(&board.lines, &board.nodes);
         board.turns = Turns::new(board.most_at_work(), board.nodes.len());
         let items = board.pool_of.iter().map(|pool| board.pools[*pool].wanted.len()).sum();
         board.items.reserve_exact(items);

@@ -89,6 +89,8 @@ pub struct Report {
     pub in_use: bool,
     /// Bytes of it that are on the node.
     pub bytes: u64,
+    /// All its bytes, once the node knows its manifest.
+    pub total: Option<u64>,
     /// Bytes of it that the node got from the registry.
     pub upstream: u64,
     /// What is wrong.

@@ -5,7 +5,7 @@
 //! kept out for good by smaller ones of younger caches.
 
 use super::{
-    Board, Content, Disk, Limits, Node, Reason,
+    Board, Disk, Limits, Node, Reason, Report,
     board::{Item, Standing, Stray},
     limits::Usage,
     reason::Namespace,
@@ -16,8 +16,9 @@ pub(super) fn refuse(board: &mut Board<'_>, node: usize) {
     let is_free = |board: &Board<'_>, item: &usize| board.items[*item].standing == Standing::Free;
     let Some(first) = board.items_of(node).find(|item| is_free(board, item)) else { return };
     let mut room = left(board, node);
-    // What is on its way may take all the room.
-    let unknown = board.strays_of(node).iter().any(Stray::is_at_work);
+    // What is on its way may take all the room, until it is known what it is.
+    let is_unknown = |stray: &Stray<'_>| stray.is_at_work() && stray.is_asked_for;
+    let unknown = board.strays_of(node).iter().any(is_unknown);
     for item in first..board.items_of(node).end {
         if !is_free(board, &item) {
             continue;
@@ -43,7 +44,9 @@ pub(super) fn refuse(board: &mut Board<'_>, node: usize) {
 fn left(board: &Board<'_>, node: usize) -> Room {
     let mut room = Room::of(board.nodes[node], board.limits);
     for stray in board.strays_of(node) {
-        room.hold(disk_of(board, stray), 0, &mut std::iter::empty());
+        let disk = disk_of(board, stray);
+        let comes = missing(disk, stray.report, !stray.is_at_work());
+        room.hold(disk, comes, &mut std::iter::empty());
     }
     for item in board.items_of(node).filter(|item| board.items[*item].told.is_some()) {
         let (disk, missing) = sizes(board, item);
@@ -52,11 +55,11 @@ fn left(board: &Board<'_>, node: usize) -> Room {
     room
 }
 
-/// What a stray takes on the disk. Who resolved its name is not asked any more.
+/// What a stray takes on the disk. Who resolved its name is not asked any more, or does not answer.
 fn disk_of(board: &Board<'_>, stray: &Stray<'_>) -> u64 {
     match stray.group {
         Some(group) => board.groups[group].content.disk,
-        None => stray.report.map_or(0, |report| Content::usual_disk(report.bytes)),
+        None => board.sizes.of(&stray.hold.digest, stray.report),
     }
 }
 
@@ -64,8 +67,12 @@ fn disk_of(board: &Board<'_>, stray: &Stray<'_>) -> u64 {
 fn sizes(board: &Board<'_>, index: usize) -> (u64, u64) {
     let item: &Item<'_> = &board.items[index];
     let disk = board.group_of(index).content.disk;
-    let here = item.report.map_or(0, |report| report.bytes);
-    (disk, if item.is_there() { 0 } else { disk.saturating_sub(here) })
+    (disk, missing(disk, item.report, item.is_there()))
+}
+
+/// How much of what an image takes on the disk is still to come.
+fn missing(disk: u64, report: Option<&Report>, is_done: bool) -> u64 {
+    if is_done { 0 } else { disk.saturating_sub(report.map_or(0, |report| report.bytes)) }
 }
 
 fn namespaces<'b>(board: &'b Board<'_>, item: usize) -> impl Iterator<Item = &'b Namespace> {

@@ -90,6 +90,7 @@ pub(crate) fn report(state: State, generation: u64, bytes: u64) -> Report {
         complete: state == State::Warm,
         in_use: false,
         bytes,
+        total: None,
         upstream: 0,
         trouble: None,
     }

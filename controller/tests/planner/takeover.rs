@@ -1,12 +1,12 @@
 //! A controller takes over: it has the objects, and no registry has answered it yet.
 
 use onepull_controller::planner::{
-    CacheId, ConditionReason, Hold, ImageRef, Inputs, Plan, Resolution, Rollup, Trouble,
-    TroubleKind,
+    CacheId, ConditionReason, Disk, Hold, ImageRef, Inputs, Plan, Report, Resolution, Rollup,
+    State, Trouble, TroubleKind,
 };
 
 use crate::{
-    build::{cache, image, node},
+    build::{GIB, cache, digest, image, node, report},
     cases::{APP, names, run, step, warm, world},
     world::World,
 };
@@ -115,4 +115,28 @@ fn a_node_that_lacks_an_image_is_not_counted_before_the_registry_answers() {
     let conditions = &rollup(&plan).conditions;
     assert_eq!(conditions.progressing.reason, ConditionReason::Resolving);
     assert!(!conditions.ready.holds);
+}
+
+/// A node that was told of an image of 1 GiB, which takes 3 on its disk, and has half of it; the registry does not
+/// answer who takes over. Returns what the plan says of an image of another cache there.
+fn beside_one_that_fails(budget: u64) -> Vec<(String, &'static str)> {
+    let mut world = world(1);
+    world.inputs.nodes[0].disk = Some(Disk { free: budget, budget });
+    step(&mut world);
+    let half = Report { total: Some(GIB), ..report(State::Warming, 1, GIB / 2) };
+    world.inputs.nodes[0].reports.insert(digest("app"), half);
+    take_over(&mut world);
+    let down = Resolution::Failed(Trouble::new(TroubleKind::RegistryUnreachable, "it is down"));
+    world.inputs.caches[0].resolutions.insert(APP.into(), down);
+    world.inputs.caches.push(cache("web", "gpu", &[(WEB, image("web", 1))]));
+    let plan = world.plan();
+    let lacks = plan.nodes[&"node-0".into()].lacks.iter();
+    lacks.map(|lack| (lack.image.to_string(), lack.reason.as_str())).collect()
+}
+
+#[test]
+fn an_image_whose_registry_fails_takes_its_room_and_keeps_no_other_image_out() {
+    let lacks = |why| vec![(APP.to_owned(), "RegistryUnreachable"), (WEB.to_owned(), why)];
+    assert_eq!(beside_one_that_fails(6 * GIB), lacks("Warming"));
+    assert_eq!(beside_one_that_fails(5 * GIB), lacks("OverDiskBudget"));
 }

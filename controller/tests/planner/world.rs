@@ -149,6 +149,7 @@ impl Agent {
             complete: quarters == QUARTERS,
             in_use: self.used.contains(digest),
             bytes,
+            total: Some(GIB),
             upstream: 0,
             trouble,
         };

@@ -44,7 +44,7 @@ fn told() -> NodeImageCache {
                 {
                     "ref": "r.example/app:v1", "digest": APP, "generation": 4, "state": "Failed",
                     "since": "2026-11-24T11:59:00Z", "reason": "DiskFull", "message": "no space left",
-                    "bytesDone": 7, "bytesFromUpstream": 3,
+                    "bytesTotal": 9, "bytesDone": 7, "bytesFromUpstream": 3,
                 },
                 {
                     "ref": "r.example/web:v1", "digest": WEB, "generation": 1, "state": "Removing",
@@ -74,6 +74,7 @@ fn a_node_is_what_both_objects_say() {
         complete: false,
         in_use: false,
         bytes: 7,
+        total: Some(9),
         upstream: 3,
         trouble: Some(Trouble::new(TroubleKind::DiskFull, "no space left")),
     };
@@ -85,6 +86,7 @@ fn a_node_is_what_both_objects_say() {
         complete: true,
         in_use: true,
         bytes: 0,
+        total: None,
         upstream: 0,
         trouble: None,
     };

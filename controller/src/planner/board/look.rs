@@ -52,7 +52,8 @@ fn told<'a>(board: &mut Board<'a>, index: usize, first: usize, others: &mut [Oth
         let undecided = board.undecided(index, hold).map(|line| board.lines[line].cache);
         let mut undecided: Vec<usize> = undecided.collect();
         undecided.dedup();
-        board.strays.push(Stray { node: index, hold, report, group, undecided });
+        let is_asked_for = !board.asking(index, hold).is_empty();
+        board.strays.push(Stray { node: index, hold, report, group, undecided, is_asked_for });
         report.into_iter().for_each(|report| give(board, index, group, report));
     }
     board.strays_of.push(strays..board.strays.len());
