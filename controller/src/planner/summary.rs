@@ -47,10 +47,10 @@ pub(super) fn rollups(board: &Board<'_>) -> BTreeMap<CacheId, Rollup> {
             count(board, node, run, &mut tallies[board.lines[run[0].line].cache]);
         }
     }
-    for want in board.pools.iter().flat_map(|pool| &pool.wants) {
-        if let Placing::Wanted(wanted) = want.placing {
-            let upstream = &mut tallies[board.lines[want.line].cache].upstream;
-            *upstream = upstream.saturating_add(board.wanted[wanted].upstream);
+    for wanted in &board.wanted {
+        for cache in &wanted.caches {
+            let upstream = &mut tallies[*cache].upstream;
+            *upstream = upstream.saturating_add(wanted.upstream);
         }
     }
     for line in &board.lines {
@@ -139,7 +139,10 @@ fn count(board: &Board<'_>, index: usize, run: &[Want], tally: &mut Tally) {
 }
 
 fn node_rollup(board: &Board<'_>, node: usize, run: &[Want]) -> NodeRollup {
-    let reports = run.iter().filter_map(|want| board.item_of(node, want).ok()?.report);
+    let items = run.iter().filter_map(|want| board.item_of(node, want).ok());
+    // An image that the cache names twice is one item.
+    let images: BTreeMap<usize, &Item<'_>> = items.map(|item| (item.wanted, item)).collect();
+    let reports = images.into_values().filter_map(|item| item.report);
     NodeRollup {
         node: board.nodes[node].name.clone(),
         desired: run.len(),

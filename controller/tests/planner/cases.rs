@@ -403,3 +403,15 @@ fn an_image_does_not_wait_long_for_a_seed_that_is_silent() {
         assert_eq!(plan.nodes[seed].holds.len(), 1, "it has work meanwhile, and waits for longer");
     }
 }
+
+#[test]
+fn bytes_of_an_image_that_a_cache_names_twice_count_once() {
+    let mut world = world(1);
+    let names = [(APP, image("app", 1)), ("r.example/app:alias", image("app", 1))];
+    world.inputs.caches[0] = cache("llm", "gpu", &names);
+    run(&mut world, 8);
+    world.inputs.nodes[0].reports.get_mut(&digest("app")).unwrap().upstream = GIB;
+    let rollup = world.plan().caches.remove(&CacheId::new("team", "llm")).unwrap();
+    let counted = (rollup.upstream_bytes, rollup.selected[0].upstream_bytes, rollup.image_bytes);
+    assert_eq!(counted, (GIB, GIB, GIB));
+}
