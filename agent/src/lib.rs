@@ -22,3 +22,4 @@ pub mod threads;
 pub mod uninstall;
 pub mod units;
 pub mod warm;
+mod yaml;

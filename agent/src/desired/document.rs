@@ -10,6 +10,7 @@ use serde::Deserialize;
 use thiserror::Error;
 
 use super::{BadName, DesiredImage, ImageName, Source};
+use crate::yaml::one_line;
 
 /// Why a document is no desired state. Each says where, and what to write instead.
 #[derive(Debug, Error)]
@@ -82,11 +83,6 @@ pub fn parse(yaml: &str) -> Result<Vec<DesiredImage>, BadDesired> {
         Some(twice) => Err(BadDesired::Duplicate(twice.names.first().clone())),
         None => Ok(images),
     }
-}
-
-/// The first line says what and where; a picture of the place follows.
-fn one_line(error: &impl std::fmt::Display) -> String {
-    error.to_string().lines().next().unwrap_or_default().to_owned()
 }
 
 // === impl Entry ===

@@ -3,6 +3,8 @@
 use onepull_resolve::ImageRef;
 use serde::Deserialize;
 
+use crate::yaml::place;
+
 /// Versions of the file.
 const VERSIONS: [&str; 2] = ["kubelet.config.k8s.io/v1", "kubelet.config.k8s.io/v1beta1"];
 
@@ -38,6 +40,7 @@ pub(super) struct Plugin {
 #[derive(Debug, Deserialize)]
 pub(super) struct Variable {
     pub(super) name: String,
+    #[serde(default)]
     pub(super) value: String,
 }
 
@@ -66,9 +69,12 @@ impl Plugin {
 /// The plugins that can be used, and what is wrong with the others.
 ///
 /// # Errors
-/// When the file as a whole makes no sense.
+/// When the file as a whole makes no sense: where, and nothing of what is in it, since its variables may be
+/// secrets.
 pub(super) fn parse(text: &str) -> Result<(Vec<Plugin>, Option<String>), String> {
-    let config: Config = serde_saphyr::from_str(text).map_err(|error| error.to_string())?;
+    let config: Config = serde_saphyr::from_str(text).map_err(|error| {
+        format!("it does not read as CredentialProviderConfig ({})", place(&error))
+    })?;
     if config.kind != "CredentialProviderConfig" || !VERSIONS.contains(&&*config.api_version) {
         let Config { kind, api_version, .. } = config;
         return Err(format!("it is {kind} {api_version}, and no CredentialProviderConfig v1"));
@@ -121,5 +127,35 @@ providers:
         let said = parse("apiVersion: v1\nkind: Pod\n").unwrap_err();
         assert!(said.contains("Pod v1"), "{said}");
         assert!(parse("[").is_err());
+    }
+
+    #[test]
+    fn what_makes_no_sense_is_told_by_its_place_and_never_quoted() {
+        let secret = |entry: &str| {
+            let text = CONFIG.replace("env: [{name: AWS_PROFILE, value: node}]", entry);
+            parse(&text).unwrap_err()
+        };
+        for entry in [
+            "env:\n  - {name: TOKEN, value: hunter2}\n  - {value: x}",
+            "env: [{name: TOKEN, value: hunter2}, {name: [x]}]",
+            "env: hunter2",
+            "env: [{name: TOKEN, value: {hunter2: x}}]",
+            "env: [hunter2]",
+            "env: [{name: TOKEN, value: hunter2, value: hunter2}]",
+            "env: [{name: TOKEN, value: *hunter2}]",
+            "env: [{name: TOKEN, value: !hunter2 x}, {]",
+            "env: [{name: TOKEN, value: \"hunter2\\q\"}]",
+        ] {
+            let said = secret(entry);
+            assert!(!said.contains("hunter2"), "{entry}: {said}");
+            assert!(said.contains("line ") && !said.contains('\n'), "{entry}: {said}");
+        }
+    }
+
+    #[test]
+    fn a_variable_without_a_value_is_empty_as_the_kubelet_has_it() {
+        let text = CONFIG.replace(", value: node", "");
+        let (plugins, _) = parse(&text).unwrap();
+        assert_eq!(plugins[0].env[0].value, "");
     }
 }
