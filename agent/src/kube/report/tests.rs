@@ -1,6 +1,6 @@
 //! What a rollout costs, and that its end is always told.
 
-use onepull_api::{Disk, FindingVerdict, NodeReason, PreflightFinding};
+use onepull_api::{FindingVerdict, NodeReason, PreflightFinding};
 use proptest::prelude::*;
 
 use super::*;
@@ -148,7 +148,50 @@ fn a_disk_that_was_not_known_is_told_as_soon_as_it_is() {
     };
     assert!(writes(None, Some(500)));
     assert!(!writes(None, None) && !writes(Some(500), None));
-    assert!(!writes(Some(500), Some(400)), "it goes along with the next write");
+    assert!(!writes(Some(500), Some(440)), "it goes along with the next write");
+}
+
+/// What a node with nothing else to say writes in an hour during which its free space is as `available`
+/// says at each second, and how often it looks.
+fn told_of_space(available: impl Fn(u64) -> u64) -> (Vec<(u64, u64)>, u32) {
+    const HOUR: u64 = 3600;
+    let status = |second| NodeImageCacheStatus {
+        observed_generation: Some(1),
+        disk: Some(Disk { capacity_bytes: 1600, available_bytes: available(second) }),
+        ..Default::default()
+    };
+    let (start, wall) = (Instant::now(), Timestamp::UNIX_EPOCH);
+    let mut report = Report::default();
+    report.wrote(status(0), start);
+    let (mut second, mut told, mut looks) = (0, Vec::new(), 0);
+    while second <= HOUR {
+        let now = start + Duration::from_secs(second);
+        let verdict = report.decide(&status(second), Moment { now, wall });
+        if let Some(write) = verdict.write {
+            told.push((second, write.disk.clone().unwrap().available_bytes));
+            report.wrote(write, now);
+            continue;
+        }
+        looks += 1;
+        let Some(look) = verdict.look else { break };
+        second = (look - start).as_secs();
+    }
+    (told, looks)
+}
+
+#[test]
+fn space_that_was_freed_is_told_without_another_reason_to_write() {
+    let (told, looks) = told_of_space(|second| if second < 1000 { 100 } else { 1500 });
+    assert_eq!(told, [(1200, 1500)]);
+    assert!(looks <= 13, "an idle node looked {looks} times in an hour");
+}
+
+#[test]
+fn a_quiet_node_writes_nothing_of_its_space_and_a_restless_one_seldom() {
+    let (told, _) = told_of_space(|second| 700 + second / 300 % 2 * 99);
+    assert_eq!(told, [], "less than a step to and fro");
+    let (told, _) = told_of_space(|second| second % 1600);
+    assert!(told.len() <= 12, "{told:?}");
 }
 
 fn any_image() -> impl Strategy<Value = HeldImage> {
