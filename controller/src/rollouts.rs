@@ -29,19 +29,13 @@ mod deeds;
 mod doing;
 mod events;
 mod inputs;
+mod pace;
 
 use deed::Deed;
 use doing::{Doing, Done};
 use events::Events;
 use inputs::Nodes;
-
-/// Between the beginning of two cycles. Agents report a quarter of an image at a time, so much news
-/// comes at once; and half a second is little beside what it takes to bring an image in.
-const PACE: Duration = Duration::from_millis(500);
-
-/// After a cycle whose writes failed, doubled with each: what the API server refuses now it will mostly
-/// refuse for a while, and 5,000 refusals a second help nobody.
-const LONGEST_SETBACK: Duration = Duration::from_secs(30);
+use pace::{Outcome, Pace, pace};
 
 /// Windows and waits that nothing announces are looked at as often as this at least.
 const LONGEST_REST: Duration = Duration::from_secs(60);
@@ -68,7 +62,7 @@ pub struct Rollouts {
     nodes: Nodes,
     history: History,
     metrics: Metrics,
-    /// Cycles in a row in which a write failed.
+    /// Cycles in a row in which writes failed and none succeeded.
     setbacks: u32,
 }
 
@@ -99,10 +93,9 @@ impl Rollouts {
         self.metrics.stands(Standing::Leading);
         info!("looking after the rollouts");
         loop {
-            let rest = self.cycle().await;
-            let pace = (PACE * 2u32.pow(self.setbacks.min(8))).min(LONGEST_SETBACK);
-            sleep(pace).await;
-            self.rest(rest.saturating_sub(pace)).await;
+            let Pace { least, most } = self.cycle().await;
+            sleep(least).await;
+            self.rest(most - least).await;
         }
     }
 
@@ -115,9 +108,8 @@ impl Rollouts {
         }
     }
 
-    /// Plans once and does what the plan says. Returns for how long nothing is to be done if nothing
-    /// changes.
-    async fn cycle(&mut self) -> Duration {
+    /// Plans once and does what the plan says. Returns when to do so again.
+    async fn cycle(&mut self) -> Pace {
         let (now, started) = (Timestamp::now(), Instant::now());
         let snapshot = self.world.snapshot(now);
         let nodes = self.nodes.of(&snapshot, self.policy);
@@ -126,13 +118,13 @@ impl Rollouts {
         let ask_again = self.resolving.tend(&snapshot.caches, &platforms, &delegates, now);
         let (plan, deeds) = self.plan(&snapshot, nodes, &platforms, now);
         let again = [plan.again, ask_again].into_iter().flatten().min();
-        let (left, failed) = self.carry_out(deeds, now).await;
+        let outcome = self.carry_out(deeds, now).await;
         self.events.publish(&plan.events, &snapshot.caches).await;
         self.count(&plan);
-        self.metrics.cycled(started.elapsed(), failed);
+        self.metrics.cycled(started.elapsed(), outcome.failed);
         self.history = plan.history;
-        self.setbacks = if failed > 0 { self.setbacks + 1 } else { 0 };
-        if left > 0 { Duration::ZERO } else { rest_until(again, now) }
+        self.setbacks = pace::setbacks(self.setbacks, outcome);
+        pace(self.setbacks, outcome, rest_until(again, now))
     }
 
     fn count(&self, plan: &Plan) {
@@ -162,23 +154,24 @@ impl Rollouts {
         (plan, deeds)
     }
 
-    /// Does what there is time for: how much is left to do, and how much of that failed.
-    async fn carry_out(&mut self, deeds: Vec<Deed>, now: Timestamp) -> (usize, usize) {
-        let (mut left, mut failed) = (deeds.len(), 0);
+    /// Does what there is time for.
+    async fn carry_out(&mut self, deeds: Vec<Deed>, now: Timestamp) -> Outcome {
+        let mut outcome = Outcome { left: deeds.len(), ..Outcome::default() };
         let mut doing = pin!(self.doing.all(deeds));
         while let Some(done) = doing.next().await {
+            outcome.left -= 1;
             match done {
                 Done::Told(object) => self.world.note(&object, now),
                 Done::Deleted(node) => self.world.forget(&node),
                 Done::Other => {}
                 Done::Failed => {
-                    failed += 1;
+                    outcome.failed += 1;
                     continue;
                 }
             }
-            left -= 1;
+            outcome.done += 1;
         }
-        (left, failed)
+        outcome
     }
 }
 

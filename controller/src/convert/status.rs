@@ -16,6 +16,10 @@ mod state;
 
 pub use conditions::condition_reason;
 
+/// Most bytes that are told of: the API server keeps them as int64, and beyond this readers of JSON round them.
+/// It refuses more, again and again.
+const MOST_BYTES: u64 = 1 << 53;
+
 /// The names of a cache's images as it writes them, by those in full.
 type Written<'a> = HashMap<ImageRef, &'a str>;
 
@@ -43,7 +47,7 @@ pub fn status(object: &ImageCache, rollup: &Rollup, now: Timestamp) -> ImageCach
             .collect(),
         nodes_truncated: count(rollup.nodes.selected.saturating_sub(nodes.len())),
         nodes,
-        upstream_bytes: rollup.upstream_bytes,
+        upstream_bytes: bytes(rollup.upstream_bytes),
         upstream: upstream(rollup.upstream_bytes, rollup.image_bytes),
     }
 }
@@ -86,8 +90,8 @@ fn counts(rollup: &Rollup) -> Counts {
 }
 
 fn image(image: &ImageRollup, written: &Written<'_>, before: &Before<'_>) -> ImageStatus {
-    let (digest, bytes) = match &image.digest {
-        Some(digest) => (Some(digest.to_string()), image.bytes),
+    let (digest, size) = match &image.digest {
+        Some(digest) => (Some(digest.to_string()), image.bytes.map(bytes)),
         None => {
             before.get(&image.image).map_or((None, None), |old| (old.digest.clone(), old.bytes))
         }
@@ -95,7 +99,7 @@ fn image(image: &ImageRollup, written: &Written<'_>, before: &Before<'_>) -> Ima
     ImageStatus {
         image: as_written(&image.image, written),
         digest,
-        bytes,
+        bytes: size,
         warm: count(image.warm),
         desired: count(image.desired),
         message: image.trouble.as_ref().map(ToString::to_string),
@@ -116,8 +120,12 @@ fn summary(node: &NodeRollup) -> NodeSummary {
         name: node.node.to_string(),
         warm: count(node.warm),
         desired: count(node.desired),
-        upstream_bytes: node.upstream_bytes,
+        upstream_bytes: bytes(node.upstream_bytes),
     }
+}
+
+fn bytes(bytes: u64) -> u64 {
+    bytes.min(MOST_BYTES)
 }
 
 /// No cluster has that many of anything.

@@ -21,7 +21,7 @@ const PATIENCE: SignedDuration = SignedDuration::from_mins(3);
 /// second is slower than any link that somebody would warm a node by.
 const SLOWEST: u64 = 1 << 20;
 
-/// A century, in seconds: what is waited for when a size is nonsense.
+/// A century, in seconds: the longest wait, when a size is nonsense. Any time that an agent tells bears that.
 const LONG: i64 = 100 * 365 * 24 * 3600;
 
 /// Assesses a node's items.
@@ -131,7 +131,8 @@ fn progress(
 }
 
 fn slowest(bytes: u64) -> SignedDuration {
-    SignedDuration::from_secs(i64::try_from(bytes / SLOWEST).unwrap_or(LONG))
+    let seconds = i64::try_from(bytes / SLOWEST).unwrap_or(LONG);
+    SignedDuration::from_secs(seconds.min(LONG))
 }
 
 fn trouble(report: &Report) -> Trouble {

@@ -415,3 +415,12 @@ fn bytes_of_an_image_that_a_cache_names_twice_count_once() {
     let counted = (rollup.upstream_bytes, rollup.selected[0].upstream_bytes, rollup.image_bytes);
     assert_eq!(counted, (GIB, GIB, GIB));
 }
+
+#[test]
+fn an_image_of_a_nonsensical_size_is_planned_as_any_other() {
+    let mut world = world(1);
+    let Resolution::Resolved(mut huge) = image("app", 1) else { unreachable!() };
+    huge.platforms.values_mut().for_each(|content| content.bytes = u64::MAX);
+    world.inputs.caches[0].resolutions.insert(APP.into(), Resolution::Resolved(huge));
+    assert_eq!(warm(&run(&mut world, 8)), 1);
+}

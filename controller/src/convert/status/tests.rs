@@ -149,3 +149,14 @@ fn what_an_image_stood_for_stays_in_the_status_until_there_is_another_answer() {
         [(Some("sha256:bb"), Some(7)), (Some("sha256:aa"), Some(1000))]
     );
 }
+
+#[test]
+fn sizes_are_what_the_api_server_can_store() {
+    let mut huge = rollup();
+    huge.upstream_bytes = u64::MAX;
+    huge.images[1].bytes = Some(u64::MAX);
+    huge.selected[0].upstream_bytes = u64::MAX;
+    let told = status(&object(), &huge, at("2026-11-24T12:00:00Z"));
+    let sizes = [told.upstream_bytes, told.nodes[0].upstream_bytes, told.images[1].bytes.unwrap()];
+    assert_eq!(sizes, [1 << 53; 3]);
+}
