@@ -29,6 +29,8 @@ pub struct DesiredState {
     pub images: Vec<DesiredImage>,
     /// Images to be removed unless a container uses them.
     pub unwanted: Vec<UnwantedImage>,
+    /// Whether somebody said so since the agent started. What else is here was remembered, or is nothing yet.
+    pub is_known: bool,
     /// Why this is not the state that somebody wrote last, in a sentence.
     pub problem: Option<String>,
 }

@@ -4,13 +4,10 @@
 //! told `Upstream`; else from peers, written straight into the runtime's store, all layers at once and
 //! the manifest last. When a pull wants the same image meanwhile, it is left to the runtime (ADR 10).
 
-use std::{
-    collections::HashSet,
-    sync::{Arc, atomic::AtomicU64},
-};
+use std::sync::{Arc, atomic::AtomicU64};
 
 use futures::future::BoxFuture;
-use onepull_mirror::{Digest, Sink, Store, Warm};
+use onepull_mirror::{Sink, Store, Warm};
 use prometheus_client::registry::Registry;
 use tokio::{
     sync::watch,
@@ -34,6 +31,7 @@ mod contents;
 mod course;
 mod image;
 mod keeping;
+mod leases;
 mod ledger;
 mod login;
 mod metrics;
@@ -51,6 +49,7 @@ mod unpacking;
 
 use board::Board;
 use books::{Books, Next};
+use leases::Leases;
 use ledger::State;
 use metrics::WarmMetrics;
 use plan::Plan;
@@ -123,10 +122,10 @@ impl Warmer {
     async fn run(self, begins: BoxFuture<'static, ()>) {
         begins.await;
         let mut desired = self.0.desired.watch();
-        let (mut books, mut images) = (Books::default(), HashSet::new());
+        let (mut books, mut leases) = (Books::default(), Leases::default());
         loop {
             let now = desired.borrow_and_update().clone();
-            self.adopt(&now, &mut books, &mut images).await;
+            self.adopt(&now, &mut books, &mut leases).await;
             match books.choose(&now, Instant::now()) {
                 Next::See(image) => {
                     let state = tokio::select! {
@@ -136,14 +135,14 @@ impl Warmer {
                     self.enter(&now, &mut books, &image, state);
                 }
                 Next::Remove(image) => {
-                    let became = self.remove(&now, &image).await;
+                    let became = self.remove(&now, &image, &mut leases).await;
                     info!(image = %image.names.first(), digest = %image.digest, ?became);
                     books.removals.enter(&image, became, Instant::now());
                     self.post(&now, &books);
                 }
                 Next::Rest(until) => tokio::select! {
                     changed = desired.changed() => if changed.is_err() { return },
-                    () = sleep(until) => {}
+                    () = sleep(earliest(until, leases.next_try(Instant::now()))) => {}
                 },
             }
         }
@@ -169,22 +168,11 @@ impl Warmer {
         outcome.map_or_else(State::from, |()| State::Held)
     }
 
-    /// Makes the mirror answer for what is declared now, and lets go of what no longer is.
-    async fn adopt(
-        &self,
-        desired: &Arc<DesiredState>,
-        books: &mut Books,
-        images: &mut HashSet<Digest>,
-    ) {
+    /// Makes the mirror answer for what is declared now, and lets go of what is not.
+    async fn adopt(&self, desired: &Arc<DesiredState>, books: &mut Books, leases: &mut Leases) {
         books.adopt(desired, Instant::now());
-        let declared: HashSet<_> = desired.images.iter().map(|image| image.digest).collect();
-        self.0.warm.declared().replace(declared.iter().copied());
-        for gone in images.difference(&declared) {
-            if let Err(error) = self.0.sink.release(gone).await {
-                warn!(image = %gone, %error, "its layers stay in the store");
-            }
-        }
-        *images = declared;
+        self.0.warm.declared().replace(desired.images.iter().map(|image| image.digest));
+        self.end_leases(desired, leases).await;
         self.post(desired, books);
     }
 
@@ -236,6 +224,10 @@ async fn is_undesired(desired: &mut watch::Receiver<Arc<DesiredState>>, image: &
         }
     }
     std::future::pending().await
+}
+
+fn earliest(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
+    one.into_iter().chain(other).min()
 }
 
 async fn sleep(until: Option<Instant>) {

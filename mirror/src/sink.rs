@@ -4,6 +4,8 @@
 //! nothing; when a pull wants the same blob, the writer steps aside and the runtime goes on at its
 //! byte. There is no second copy.
 
+use std::collections::BTreeSet;
+
 use async_trait::async_trait;
 use bytes::Bytes;
 use thiserror::Error;
@@ -26,6 +28,12 @@ pub trait Sink: Send + Sync + 'static {
     /// # Errors
     /// When the runtime does not answer.
     async fn release(&self, image: &Digest) -> Result<(), SinkError>;
+
+    /// The images that have leases, those of earlier runs included.
+    ///
+    /// # Errors
+    /// When the runtime does not answer.
+    async fn kept(&self) -> Result<BTreeSet<Digest>, SinkError>;
 }
 
 /// One blob being written. Dropping it is [`SinkWriter::close`] without waiting.
@@ -103,4 +111,7 @@ pub enum SinkError {
         /// What the store said.
         reason: String,
     },
+    /// The runtime does not say which images have leases.
+    #[error("the leases of images cannot be listed: {0}")]
+    Unlisted(String),
 }

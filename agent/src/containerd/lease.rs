@@ -1,9 +1,11 @@
 //! Leases of an image: what is made under one stays until it ends.
 
-use std::time::Duration;
+use std::{collections::BTreeSet, time::Duration};
 
 use containerd_client::{
-    services::v1::{CreateRequest, DeleteRequest, ListRequest, leases_client::LeasesClient},
+    services::v1::{
+        self as api, CreateRequest, DeleteRequest, ListRequest, leases_client::LeasesClient,
+    },
     tonic::{
         Code, Request, Status,
         metadata::{Ascii, MetadataValue},
@@ -29,13 +31,24 @@ const LABEL: &str = "onepull.dev/keeps-image";
 /// When containerd does not do it. Those that it has ended are gone.
 pub async fn end_leases(channel: Channel) -> Result<usize, ContainerdError> {
     let mut client = LeasesClient::new(channel);
-    let ours = ListRequest { filters: vec![format!("labels.\"{LABEL}\"")] };
-    let listed = answer("list leases", DEADLINE, client.list(in_namespace(ours))).await?;
-    for lease in &listed.leases {
+    let leases = ours(&mut client).await?;
+    for lease in &leases {
         let request = DeleteRequest { id: lease.id.clone(), sync: false };
         gone(answer("end a lease", DEADLINE, client.delete(in_namespace(request))).await)?;
     }
-    Ok(listed.leases.len())
+    Ok(leases.len())
+}
+
+/// The images that this node's agent, or one before it, has leases for.
+pub(super) async fn leased_images(channel: Channel) -> Result<BTreeSet<Digest>, ContainerdError> {
+    let leases = ours(&mut LeasesClient::new(channel)).await?;
+    // One whose label is no digest is nobody's that this agent could name.
+    Ok(leases.iter().filter_map(|lease| lease.labels.get(LABEL)?.parse().ok()).collect())
+}
+
+async fn ours(client: &mut LeasesClient<Channel>) -> Result<Vec<api::Lease>, ContainerdError> {
+    let ours = ListRequest { filters: vec![format!("labels.\"{LABEL}\"")] };
+    Ok(answer("list leases", DEADLINE, client.list(in_namespace(ours))).await?.leases)
 }
 
 /// What is not there has ended.

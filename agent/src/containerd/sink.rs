@@ -4,7 +4,7 @@
 //! meanwhile waits for us, and goes on at our byte when we let go. The rest of the agent sees such a
 //! blob as it sees any download: in the ingest folder (`arrivals.rs`).
 
-use std::path::Path;
+use std::{collections::BTreeSet, path::Path};
 
 use async_trait::async_trait;
 use onepull_mirror::{
@@ -14,7 +14,11 @@ use onepull_mirror::{
 };
 use tokio::sync::mpsc;
 
-use super::{ContainerdError, lease::Lease, wire::Wire};
+use super::{
+    ContainerdError,
+    lease::{Lease, leased_images},
+    wire::Wire,
+};
 
 mod ending;
 mod name;
@@ -81,5 +85,10 @@ impl Sink for ContainerdSink {
             Lease::of_blobs(image).end(channel).await
         };
         ended.await.map_err(|error| ending::refused(*image, error))
+    }
+
+    async fn kept(&self) -> Result<BTreeSet<Digest>, SinkError> {
+        let listed = async { leased_images(self.wire.channel().await?).await };
+        listed.await.map_err(|error| SinkError::Unlisted(ending::said(&error)))
     }
 }

@@ -98,9 +98,10 @@ impl DesiredFile {
         let read = self.read().await;
         self.state.send_if_modified(|state| {
             let now = match read {
-                Ok(images) => DesiredState { images, ..DesiredState::default() },
+                Ok(images) => DesiredState { images, is_known: true, ..DesiredState::default() },
                 Err(problem) => DesiredState {
                     images: state.images.clone(),
+                    is_known: state.is_known,
                     problem: Some(problem.to_string()),
                     ..DesiredState::default()
                 },

@@ -46,7 +46,7 @@ impl Follower {
             info!("until the API server answers, the node holds what it was told before");
         }
         let told = Told::new(object, false);
-        let state = watch::Sender::new(Arc::new(told.order.state()));
+        let state = watch::Sender::new(Arc::new(told.state()));
         let told = watch::Sender::new(Arc::new(told));
         let (node, complaint) = (node.to_owned(), Complaint::default());
         Self { node, memory, link, told, state, complaint, metrics }
@@ -112,7 +112,7 @@ impl Follower {
             self.memory.keep(object.clone()).await;
         }
         let told = Told::new(object, true);
-        let state = told.order.state();
+        let state = told.state();
         self.told.send_replace(Arc::new(told));
         self.complaint.settle("the API server answers again");
         self.publish(state);

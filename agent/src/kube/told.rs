@@ -34,6 +34,16 @@ impl Told {
         let order = object.as_ref().map(|object| Order::read(&object.spec)).unwrap_or_default();
         Self { object, is_current, order }
     }
+
+    /// All of it that makes sense.
+    pub(super) fn state(&self) -> DesiredState {
+        DesiredState {
+            images: self.order.images.iter().flatten().cloned().collect(),
+            unwanted: self.order.unwanted.iter().flatten().cloned().collect(),
+            is_known: self.is_current,
+            problem: None,
+        }
+    }
 }
 
 // === impl Order ===
@@ -46,15 +56,6 @@ impl Order {
         let images = images.map(|image| desired(image, &mut taken)).collect();
         let unwanted = spec.remove.iter().take(MOST_DECLARED).map(unwanted).collect();
         Self { images, unwanted }
-    }
-
-    /// All that makes sense.
-    pub(super) fn state(&self) -> DesiredState {
-        DesiredState {
-            images: self.images.iter().flatten().cloned().collect(),
-            unwanted: self.unwanted.iter().flatten().cloned().collect(),
-            problem: None,
-        }
     }
 }
 
@@ -135,7 +136,7 @@ mod tests {
         says(2, "r.example/a:v2 stands for another digest");
         says(3, "no name");
         says(4, "`Not A Name`");
-        let state = order.state();
+        let state = Told { object: None, is_current: true, order: order.clone() }.state();
         let names = |image: &DesiredImage| image.names.iter().map(ToString::to_string).collect();
         let names: Vec<Vec<String>> = state.images.iter().map(names).collect();
         let nginx = vec!["docker.io/library/nginx:latest".to_owned()];

@@ -10,11 +10,11 @@ use onepull_mirror::{
     sink::{Part, SinkError},
     store::Presence,
 };
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 use tracing::warn;
 
-use super::{Warmer, image::LOOK};
-use crate::desired::DesiredImage;
+use super::{Warmer, image::LOOK, leases::Leases};
+use crate::desired::{DesiredImage, DesiredState};
 
 // === impl Warmer ===
 
@@ -41,6 +41,31 @@ impl Warmer {
         self.learn(image).await;
         for part in self.parts(image) {
             self.keeps(&part).await;
+        }
+    }
+
+    /// Ends the leases of images that are not declared, those of earlier runs included.
+    pub(super) async fn end_leases(&self, desired: &DesiredState, leases: &mut Leases) {
+        leases.adopt(desired);
+        if leases.is_to_list(desired, Instant::now()) {
+            match self.0.sink.kept().await {
+                Ok(images) => leases.found(images),
+                Err(error) => {
+                    warn!(%error, "layers of images that are no longer declared may stay in the store");
+                    leases.failed(Instant::now());
+                }
+            }
+        }
+        for image in leases.to_end(desired, Instant::now()) {
+            match self.0.sink.release(&image).await {
+                Ok(()) => leases.ended(&image),
+                Err(error) => {
+                    warn!(%image, %error, "its layers stay in the store for now");
+                    leases.failed(Instant::now());
+                    // The others would fail as well, each after its deadline.
+                    return;
+                }
+            }
         }
     }
 

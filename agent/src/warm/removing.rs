@@ -2,7 +2,7 @@
 
 use tracing::warn;
 
-use super::{Warmer, removals::Leaving};
+use super::{Warmer, leases::Leases, removals::Leaving};
 use crate::{
     desired::{DesiredState, UnwantedImage},
     runtime::Removal,
@@ -12,11 +12,17 @@ use crate::{
 
 impl Warmer {
     /// What becomes of it. Names that are wanted again stay.
-    pub(super) async fn remove(&self, desired: &DesiredState, image: &UnwantedImage) -> Leaving {
+    pub(super) async fn remove(
+        &self,
+        desired: &DesiredState,
+        image: &UnwantedImage,
+        leases: &mut Leases,
+    ) -> Leaving {
         let names = names_to_remove(desired, image);
         match self.0.runtime.remove(&names, &image.digest).await {
             Ok(Removal::Gone) => {
-                self.let_go(desired, image).await;
+                // An earlier run may have left one. It ends unless the image is wanted again.
+                leases.note(image.digest);
                 Leaving::Gone
             }
             Ok(Removal::InUse) => Leaving::InUse,
@@ -24,15 +30,6 @@ impl Warmer {
                 warn!(image = %image.names.first(), digest = %image.digest, "{error}");
                 Leaving::Failed(error.to_string())
             }
-        }
-    }
-
-    /// An earlier run may have left the lease.
-    async fn let_go(&self, desired: &DesiredState, image: &UnwantedImage) {
-        if !is_wanted(desired, image)
-            && let Err(error) = self.0.sink.release(&image.digest).await
-        {
-            warn!(image = %image.digest, %error, "its layers stay in the store");
         }
     }
 }

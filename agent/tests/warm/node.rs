@@ -68,6 +68,7 @@ pub(crate) struct Declared(watch::Sender<Arc<DesiredState>>);
 /// Pulls as containerd does: from the mirror, resumed at its byte, and from the registry on 404.
 pub(crate) struct PullingRuntime {
     store: Arc<FolderStore>,
+    pub(crate) sink: Arc<FolderSink>,
     mirror: SocketAddr,
     registry: Arc<Registry>,
     names: Mutex<BTreeMap<String, Digest>>,
@@ -78,7 +79,11 @@ impl Declared {
     pub(crate) fn say(&self, image: &Image, source: Source) {
         let names = NAME.parse::<ImageName>().unwrap().into();
         let image = DesiredImage { names, digest: image.index.0, source };
-        self.0.send_replace(Arc::new(DesiredState { images: vec![image], ..Default::default() }));
+        self.0.send_replace(Arc::new(DesiredState {
+            images: vec![image],
+            is_known: true,
+            ..Default::default()
+        }));
     }
 }
 
@@ -109,6 +114,12 @@ impl Registry {
 }
 
 impl PullingRuntime {
+    fn new(store: &Arc<FolderStore>, mirror: SocketAddr, registry: &Arc<Registry>) -> Self {
+        let (store, registry) = (store.clone(), registry.clone());
+        let sink = Arc::new(FolderSink::new(store.clone()));
+        Self { store, sink, mirror, registry, names: Mutex::default(), unpacked: Mutex::default() }
+    }
+
     pub(crate) fn names(&self) -> BTreeMap<String, Digest> {
         self.names.lock().unwrap().clone()
     }
@@ -238,19 +249,14 @@ impl Node {
             tasks: tasks.clone(),
         });
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let runtime = Arc::new(PullingRuntime {
-            store: store.clone(),
-            mirror: listener.local_addr().unwrap(),
-            registry: registry.clone(),
-            names: Mutex::default(),
-            unpacked: Mutex::default(),
-        });
+        let address = listener.local_addr().unwrap();
+        let runtime = Arc::new(PullingRuntime::new(&store, address, registry));
         let desired = Arc::new(Declared(watch::Sender::new(Arc::default())));
         let parts = warm::Parts {
             desired: desired.clone(),
             runtime: runtime.clone(),
             logins: Arc::new(NoLogins),
-            sink: Arc::new(FolderSink::new(store.clone())),
+            sink: runtime.sink.clone(),
             store: store.clone(),
             warm: mirror.warm(),
             origins: Origins::default(),

@@ -4,7 +4,11 @@ use std::time::Duration;
 
 use futures::future::join_all;
 use onepull_agent::{desired::Source, status::Phase};
-use onepull_mirror::{Digest, Store, router::MemoryNetwork};
+use onepull_mirror::{
+    Digest, Sink, Store,
+    router::MemoryNetwork,
+    sink::{Part, Role},
+};
 use tokio::time::timeout;
 
 use crate::node::{LIMIT, Node, Registry};
@@ -114,4 +118,25 @@ async fn an_image_that_is_no_longer_declared_is_left_where_it_is() {
     tokio::time::sleep(Duration::from_millis(100)).await;
     let index = node.store.stat(&registry.image.index.0).await.unwrap();
     assert_eq!(index, None, "nothing more was written");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn leases_of_images_that_were_undeclared_while_no_agent_ran_end_when_the_list_is_known() {
+    let (network, registry) = (MemoryNetwork::default(), Registry::of(&LAYERS));
+    let node = Node::start(&network, &registry).await;
+    let earlier = Digest::sha256(b"undeclared while no agent ran");
+    for image in [earlier, registry.image.index.0] {
+        let part = Part { image, role: Role::Layer, digest: Digest::sha256(b"layer"), size: 9 };
+        node.runtime.sink.open(&part).await.unwrap().close().await;
+    }
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    let both = [earlier, registry.image.index.0].into();
+    assert_eq!(
+        node.runtime.sink.kept().await.unwrap(),
+        both,
+        "nobody has said yet what is declared"
+    );
+    node.desired.say(&registry.image, Source::Peers);
+    node.is(Phase::Warming).await;
+    assert_eq!(node.runtime.sink.kept().await.unwrap(), [registry.image.index.0].into());
 }

@@ -25,11 +25,15 @@ pub(super) fn is_mismatch(error: &ContainerdError) -> bool {
 
 /// Any other reason.
 pub(super) fn refused(digest: Digest, error: ContainerdError) -> SinkError {
-    let reason = match error.source() {
+    SinkError::Refused { digest, reason: said(&error) }
+}
+
+/// What went wrong, and why.
+pub(super) fn said(error: &ContainerdError) -> String {
+    match error.source() {
         Some(source) => format!("{error}: {source}"),
         None => error.to_string(),
-    };
-    SinkError::Refused { digest, reason }
+    }
 }
 
 /// A containerd that is down is "unavailable" too.

@@ -1,7 +1,7 @@
 //! One large layer from peers that pause, into a runtime that takes its time, with the clock paused.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     sync::{
         Arc, Mutex,
         atomic::{AtomicU64, Ordering},
@@ -80,6 +80,10 @@ impl Sink for CountingSink {
 
     async fn release(&self, _: &Digest) -> Result<(), SinkError> {
         Ok(())
+    }
+
+    async fn kept(&self) -> Result<BTreeSet<Digest>, SinkError> {
+        Ok(BTreeSet::new())
     }
 }
 

@@ -21,6 +21,11 @@ impl Leases {
         self.0.remove(image);
     }
 
+    /// The images that keep something.
+    pub(super) fn images(&self) -> BTreeSet<Digest> {
+        self.0.keys().copied().collect()
+    }
+
     /// The images that keep `blob`.
     pub(super) fn of(&self, blob: &Digest) -> BTreeSet<Digest> {
         let keeping = self.0.iter().filter(|(_, blobs)| blobs.contains(blob));

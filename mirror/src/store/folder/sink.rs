@@ -101,6 +101,10 @@ impl Sink for FolderSink {
         self.shared.lock().leases.end(image);
         Ok(())
     }
+
+    async fn kept(&self) -> Result<BTreeSet<Digest>, SinkError> {
+        Ok(self.shared.lock().leases.images())
+    }
 }
 
 // === impl Shared ===

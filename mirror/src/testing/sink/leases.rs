@@ -12,6 +12,7 @@ pub(super) async fn conforms(fixture: &dyn SinkFixture) {
     a_lease_keeps_what_was_written_until_it_is_released(fixture).await;
     a_blob_of_two_images_stays_until_both_are_released(fixture).await;
     what_is_unfinished_stays_as_long(fixture).await;
+    an_image_is_listed_from_its_first_byte_until_it_is_released(fixture).await;
 }
 
 async fn releasing_what_was_never_kept_changes_nothing(fixture: &dyn SinkFixture) {
@@ -63,4 +64,18 @@ async fn what_is_unfinished_stays_as_long(fixture: &dyn SinkFixture) {
         assert_eq!(writer.at(), expected, "released: {released}");
         writer.close().await;
     }
+}
+
+async fn an_image_is_listed_from_its_first_byte_until_it_is_released(fixture: &dyn SinkFixture) {
+    let (bytes, part) = blob(1000, 34);
+    let before = fixture.sink().kept().await.unwrap();
+    assert!(!before.contains(&part.image));
+    let mut writer = open(fixture, &part).await;
+    append(&mut *writer, bytes.slice(..400)).await;
+    writer.close().await;
+    let mut with_it = before.clone();
+    with_it.insert(part.image);
+    assert_eq!(fixture.sink().kept().await.unwrap(), with_it);
+    fixture.sink().release(&part.image).await.unwrap();
+    assert_eq!(fixture.sink().kept().await.unwrap(), before);
 }
