@@ -1,8 +1,8 @@
 //! Points containerd at the local mirror through `hosts.toml` files, and takes it back.
 //!
 //! The mirror is put in front of whatever a file says already; all that the user wrote stays, byte
-//! for byte, and is what containerd falls through to. [`install`] may run at every start: it
-//! changes only what is not yet as it should be. [`uninstall`] leaves no trace.
+//! for byte, and is what containerd falls through to. [`install`] may run at every start, and
+//! [`install_again`] at any time after: they change only what is not yet as it should be. [`uninstall`] leaves no trace.
 //!
 //! How containerd reads these files was taken from `remotes/docker/config/hosts.go` of 1.6.20 and
 //! `core/remotes/docker/config/hosts.go` of 2.2.9: hosts are tried in the order of their tables,
@@ -118,7 +118,34 @@ pub fn install(config: &HostsConfig) -> Result<Report, HostsError> {
         .keep_folders(replace::missing_folders(&config.hosts_dir))
         .map_err(|e| config.backup_error(e))?;
     replace::make_folder(&config.hosts_dir).map_err(|e| config.folder_error(e))?;
-    let _lock = lock(config)?;
+    let lock = lock(config)?;
+    install_locked(config, backup, &lock)
+}
+
+/// [`install`] while the agent serves: for folders and certificates that came since. `None` when nothing of
+/// onepull is there any more: it was uninstalled meanwhile, and nothing was changed.
+///
+/// # Errors
+/// When the folders cannot be used at all; nothing was changed then.
+pub fn install_again(config: &HostsConfig) -> Result<Option<Report>, HostsError> {
+    if !config.hosts_dir.exists() {
+        let is_remembered = !Backup::open(&config.data_dir).files().is_empty();
+        return is_remembered.then(|| install(config)).transpose();
+    }
+    // What an uninstall has done is read when it cannot go on any more.
+    let lock = lock(config)?;
+    let backup = Backup::open(&config.data_dir);
+    if ours(config, &backup)?.is_empty() {
+        return Ok(None);
+    }
+    install_locked(config, backup, &lock).map(Some)
+}
+
+fn install_locked(
+    config: &HostsConfig,
+    mut backup: Backup,
+    _lock: &File,
+) -> Result<Report, HostsError> {
     let wanted = folders::wanted(&config.hosts_dir, &config.registries)
         .map_err(|e| config.folder_error(e))?;
     let mut files = Vec::new();
@@ -139,10 +166,10 @@ pub fn install(config: &HostsConfig) -> Result<Report, HostsError> {
 /// # Errors
 /// When the folders cannot be used at all.
 pub fn uninstall(config: &HostsConfig) -> Result<Report, HostsError> {
+    let _lock = config.hosts_dir.exists().then(|| lock(config)).transpose()?;
     let mut backup = Backup::open(&config.data_dir);
     let mut files = Vec::new();
     if config.hosts_dir.exists() {
-        let _lock = lock(config)?;
         for file in ours(config, &backup)? {
             files.extend(report(&file, restore(&file, &mut backup)));
         }

@@ -20,6 +20,7 @@ use crate::{
     cluster_key::{ClusterKey, ClusterKeyError},
     config::Config,
     containerd::{ContainerdError, ContainerdStore, Pace},
+    hosts::HostsConfig,
     node::{Node, NodeConfig, StartError},
     origins::Origins,
 };
@@ -28,7 +29,7 @@ mod open_files;
 mod pointing;
 mod warming;
 
-use pointing::point_containerd_here;
+use pointing::{Pointed, Pointing};
 use warming::{Declared, Place, Warming, rendezvous, zone};
 
 /// How long the agent's own tasks may go on at the end. All waits together stay below the 30 s after
@@ -92,20 +93,23 @@ pub async fn run(config: Config) -> Result<(), ServeError> {
     let router = node.router().clone();
     let address = config.admin_listen;
     // Ready means that containerd is pointed here, so that comes first.
-    let pointed = point_containerd_here(&config, node.mirror_addr()).await;
+    let hosts = HostsConfig { mirror: node.mirror_addr(), ..config.hosts() };
+    let pointing = Pointing::begin(hosts).await;
+    let pointed = pointing.pointed();
+    tasks.spawn(pointing.keep(running.clone()));
     let place = Place {
         node: &node,
         logins: &config.logins,
         socket,
         store: store.clone(),
         origins,
-        problem: pointed.clone().err(),
+        pointed: pointed.clone(),
         check: config.check(),
         tasks: &tasks,
         running: running.clone(),
     };
     let warming = declared.map(|declared| declared.warm(place, &mut registry));
-    let admin = Admin::new(registry, move || readiness(&pointed, &store, &router));
+    let admin = Admin::new(registry, move || readiness(&pointed.borrow(), &store, &router));
     let status = move || warming.as_ref().map(Warming::status).unwrap_or_default();
     let status = move || to_string_pretty(&status()).map_err(|error| error.to_string());
     let admin = admin.with_json("/status", status);
@@ -147,7 +151,7 @@ async fn keep_account(
 }
 
 fn readiness(
-    pointed: &Result<(), String>,
+    pointed: &Pointed,
     store: &ContainerdStore,
     router: &impl Router,
 ) -> Result<(), String> {

@@ -169,6 +169,10 @@ impl Backup {
 
     fn save(&self) -> io::Result<()> {
         let json = serde_json::to_vec_pretty(&self.manifest)?;
-        replace::replace(&self.folder.join(MANIFEST), &json)
+        let file = self.folder.join(MANIFEST);
+        match replace::read(&file) {
+            Ok(Some(there)) if there == json => Ok(()),
+            _ => replace::replace(&file, &json),
+        }
     }
 }

@@ -5,10 +5,14 @@ use std::{path::Path, sync::Arc};
 use futures::FutureExt;
 use onepull_mirror::Router;
 use prometheus_client::registry::Registry;
-use tokio::time::{Duration, sleep, timeout};
+use tokio::{
+    sync::watch,
+    time::{Duration, sleep, timeout},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tracing::{info, warn};
 
+use super::pointing::Pointed;
 use crate::{
     check::CheckConfig,
     config::{Config, DesiredFrom},
@@ -43,8 +47,8 @@ pub(super) struct Place<'a> {
     pub(super) socket: &'a Path,
     pub(super) store: Arc<ContainerdStore>,
     pub(super) origins: Origins,
-    /// What is wrong with the node as a whole.
-    pub(super) problem: Option<String>,
+    /// What may be wrong with the node as a whole.
+    pub(super) pointed: watch::Receiver<Pointed>,
     /// What its preflight looks at.
     pub(super) check: CheckConfig,
     pub(super) tasks: &'a TaskTracker,
@@ -107,7 +111,7 @@ impl Declared {
             Self::File(file) => (file, None),
             Self::Kube(kube) => (Arc::clone(&kube) as _, Some(kube)),
         };
-        let Place { node, logins, socket, store, origins, problem, check, tasks, running } = place;
+        let Place { node, logins, socket, store, origins, pointed, check, tasks, running } = place;
         let lookup = lookup(logins);
         let logins = NodeLogins::new(logins, kube.as_ref().map(|kube| kube.link()));
         let begins = may_begin(Arc::clone(&store), node.router().clone());
@@ -127,7 +131,7 @@ impl Declared {
         if let Some(kube) = &kube {
             let surroundings = Surroundings {
                 images: Box::new(move || store.content_root()),
-                problem: Box::new(move || problem.clone()),
+                problem: Box::new(move || pointed.borrow().clone().err()),
                 check,
             };
             kube.report(warmer.clone(), lookup, surroundings, tasks, running);

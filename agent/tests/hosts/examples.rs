@@ -1,6 +1,6 @@
 //! One situation a test.
 
-use std::fs;
+use std::{fs, os::unix::fs::MetadataExt, path::Path};
 
 use crate::node::{Node, OURS};
 
@@ -168,4 +168,39 @@ fn two_agents_do_not_change_the_files_at_the_same_moment() {
     other.lock().unwrap();
     let error = onepull_agent::hosts::install(&node.config).unwrap_err();
     assert!(error.to_string().starts_with("another onepull-agent is changing"), "{error}");
+}
+
+#[test]
+fn a_certificate_with_another_name_is_named_at_the_next_look() {
+    let node = Node::new(&[]);
+    node.write("reg:5000/ca.crt", "pem");
+    node.install();
+    let manifest = node.root.path().join("data/hosts-backup/manifest.json");
+    let written = |file: &Path| fs::metadata(file).unwrap().ino();
+    let before = (written(&manifest), written(&node.path("_default/hosts.toml")));
+    assert!(node.install_again().iter().flatten().all(|line| line.ends_with(" Unchanged")));
+    let after = (written(&manifest), written(&node.path("_default/hosts.toml")));
+    assert_eq!(after, before, "nothing is written anew");
+    fs::rename(node.path("reg:5000/ca.crt"), node.path("reg:5000/ca-2027.crt")).unwrap();
+    let done = ["_default/hosts.toml Unchanged", "reg:5000/hosts.toml Merged"];
+    assert_eq!(node.install_again().unwrap(), done);
+    assert!(node.read("reg:5000/hosts.toml").contains("ca = [\"ca-2027.crt\"]\n"));
+}
+
+#[test]
+fn after_an_uninstall_nothing_is_put_back_and_what_somebody_deleted_is() {
+    let node = Node::new(&[]);
+    node.write("ghcr.io/hosts.toml", "# mine\n");
+    let before = node.tree();
+    node.install();
+    fs::remove_file(node.path("_default/hosts.toml")).unwrap();
+    node.lose_backup();
+    assert!(node.install_again().is_some(), "one file still has our lines");
+    assert!(node.read("_default/hosts.toml").contains(OURS));
+    node.uninstall();
+    assert_eq!(node.install_again(), None);
+    let mut now = node.tree();
+    // The backup that was lost knew that this folder was there for the file alone.
+    now.remove(&node.path("_default"));
+    assert_eq!(now, before);
 }

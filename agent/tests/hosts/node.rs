@@ -6,7 +6,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use onepull_agent::hosts::{HostsConfig, Outcome, Registry, Report, install, uninstall};
+use onepull_agent::hosts::{
+    HostsConfig, Outcome, Registry, Report, install, install_again, uninstall,
+};
 use tempfile::TempDir;
 
 /// The lines that must be in every file that names the mirror.
@@ -46,6 +48,10 @@ impl Node {
 
     pub(crate) fn install(&self) -> Vec<String> {
         self.outcomes(&install(&self.config).unwrap())
+    }
+
+    pub(crate) fn install_again(&self) -> Option<Vec<String>> {
+        install_again(&self.config).unwrap().map(|report| self.outcomes(&report))
     }
 
     pub(crate) fn uninstall(&self) -> Vec<String> {
