@@ -37,7 +37,7 @@ pub(crate) fn run(world: &mut World, steps: usize) -> Plan {
     step(world)
 }
 
-fn seed(inputs: &Inputs) -> Option<NodeName> {
+pub(crate) fn seed(inputs: &Inputs) -> Option<NodeName> {
     let is_seed = |node: &&onepull_controller::planner::Node| {
         node.holds.iter().any(|hold| hold.source == Source::Upstream)
     };
@@ -321,43 +321,6 @@ fn an_image_that_is_not_resolved_yet_waits_without_blame() {
     assert_eq!(conditions.progressing.reason, ConditionReason::Resolving);
     assert!(!conditions.degraded.holds && !conditions.ready.holds);
     let Resolution::Resolved(_) = image("app", 1) else { unreachable!() };
-}
-
-#[test]
-fn who_takes_over_lets_nodes_work_on_until_the_registry_has_said_what_they_work_on() {
-    let mut world = world(3);
-    step(&mut world);
-    step(&mut world);
-    let told = |world: &World| {
-        world.inputs.nodes.iter().map(|node| node.holds.clone()).collect::<Vec<_>>()
-    };
-    let (before, seed_before) = (told(&world), seed(&world.inputs));
-    assert!(before.iter().all(|holds| holds.len() == 1) && seed_before.is_some());
-    let known = std::mem::take(&mut world.inputs.caches[0].resolutions);
-    world.inputs.history = Default::default();
-    let plan = world.plan();
-    world.carry_out(&plan);
-    assert_eq!((told(&world), names(&plan)), (before.clone(), vec![]));
-    let down = Trouble::new(TroubleKind::RegistryUnreachable, "it is down");
-    let failed = known.keys().map(|name| (name.clone(), Resolution::Failed(down.clone())));
-    world.inputs.caches[0].resolutions = failed.collect();
-    let plan = world.plan();
-    world.carry_out(&plan);
-    assert_eq!(told(&world), before, "a registry that is down");
-    world.inputs.caches[0].resolutions = known;
-    let plan = world.plan();
-    world.carry_out(&plan);
-    assert_eq!((seed(&world.inputs), names(&plan)), (seed_before, vec![]));
-    world.inputs.caches[0].resolutions.clear();
-    world.inputs.caches[0].lists[0].images = vec!["r.example/app:v2".into()];
-    let plan = world.plan();
-    world.carry_out(&plan);
-    let warm = |node: &onepull_controller::planner::Node| {
-        node.reports.get(&digest("app")).is_some_and(|report| report.state == State::Warm)
-    };
-    let nodes = world.inputs.nodes.iter();
-    let kept = nodes.filter(|node| !warm(node)).all(|node| node.holds.is_empty());
-    assert!(kept, "another name: what never came is dropped");
 }
 
 /// Four nodes, a cache of two images, and the two nodes that are to pull them: the second says nothing.

@@ -1,13 +1,13 @@
 //! A controller takes over: it has the objects, and no registry has answered it yet.
 
 use onepull_controller::planner::{
-    CacheId, ConditionReason, Disk, Hold, ImageRef, Inputs, Plan, Report, Resolution, Rollup,
+    CacheId, ConditionReason, Disk, Hold, ImageRef, Inputs, Node, Plan, Report, Resolution, Rollup,
     State, Trouble, TroubleKind,
 };
 
 use crate::{
     build::{GIB, cache, digest, image, node, report},
-    cases::{APP, names, run, step, warm, world},
+    cases::{APP, names, run, seed, step, warm, world},
     world::World,
 };
 
@@ -39,6 +39,40 @@ fn two_caches(steps: usize) -> World {
     world.inputs.caches = vec![cache("llm", "gpu", &images), cache("web", "gpu", &images[1..])];
     run(&mut world, steps);
     world
+}
+
+#[test]
+fn who_takes_over_lets_nodes_work_on_until_the_registry_has_said_what_they_work_on() {
+    let mut world = world(3);
+    step(&mut world);
+    step(&mut world);
+    let (before, seed_before) = (told(&world.inputs), seed(&world.inputs));
+    assert!(before.iter().all(|holds| holds.len() == 1) && seed_before.is_some());
+    let known = std::mem::take(&mut world.inputs.caches[0].resolutions);
+    world.inputs.history = Default::default();
+    let plan = world.plan();
+    world.carry_out(&plan);
+    assert_eq!((told(&world.inputs), names(&plan)), (before.clone(), vec![]));
+    let down = Trouble::new(TroubleKind::RegistryUnreachable, "it is down");
+    let failed = known.keys().map(|name| (name.clone(), Resolution::Failed(down.clone())));
+    world.inputs.caches[0].resolutions = failed.collect();
+    let plan = world.plan();
+    world.carry_out(&plan);
+    assert_eq!(told(&world.inputs), before, "a registry that is down");
+    world.inputs.caches[0].resolutions = known;
+    let plan = world.plan();
+    world.carry_out(&plan);
+    assert_eq!((seed(&world.inputs), names(&plan)), (seed_before, vec![]));
+    world.inputs.caches[0].resolutions.clear();
+    world.inputs.caches[0].lists[0].images = vec!["r.example/app:v2".into()];
+    let plan = world.plan();
+    world.carry_out(&plan);
+    let warm = |node: &Node| {
+        node.reports.get(&digest("app")).is_some_and(|report| report.state == State::Warm)
+    };
+    let nodes = world.inputs.nodes.iter();
+    let kept = nodes.filter(|node| !warm(node)).all(|node| node.holds.is_empty());
+    assert!(kept, "another name: what never came is dropped");
 }
 
 #[test]
