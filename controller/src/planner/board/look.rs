@@ -42,17 +42,17 @@ fn told<'a>(board: &mut Board<'a>, index: usize, first: usize, others: &mut [Oth
         };
         if let Some(place) = place {
             board.tell(first + place, hold);
-            keep(board, index, hold, board.items[first + place].report);
+            let lines = board.undecided(index, hold);
+            keep(board, index, hold, board.items[first + place].report, &lines);
             next = place + 1;
             continue;
         }
         let group = group.unwrap_or_else(|| board.catalogue.group(&hold.digest, &node.platform));
         let report = of(others, &hold.digest);
-        keep(board, index, hold, report);
-        let undecided = board.undecided(index, hold).map(|line| board.lines[line].cache);
-        let mut undecided: Vec<usize> = undecided.collect();
-        undecided.dedup();
-        let is_asked_for = !board.asking(index, hold).is_empty();
+        let lines = board.undecided(index, hold);
+        keep(board, index, hold, report, &lines);
+        let is_asked_for = lines.iter().any(|line| board.lines[*line].resolution.is_none());
+        let undecided = board.caches_of_lines(&lines);
         board.strays.push(Stray { node: index, hold, report, group, undecided, is_asked_for });
         report.into_iter().for_each(|report| give(board, index, group, report));
     }
@@ -63,16 +63,21 @@ fn told<'a>(board: &mut Board<'a>, index: usize, first: usize, others: &mut [Oth
 
 /// Notes for which lines that are not resolved a node holds what it was told. It counts as warm for them: a controller that
 /// takes over changes nothing, and until a registry says something else this is what the name stands for.
-fn keep(board: &mut Board<'_>, index: usize, hold: &Hold, report: Option<&Report>) {
+fn keep(
+    board: &mut Board<'_>,
+    index: usize,
+    hold: &Hold,
+    report: Option<&Report>,
+    lines: &[usize],
+) {
     let node = board.nodes[index];
     let answers = |report: &&Report| report.is_warm() && report.generation >= hold.generation;
     if node.virtual_node || report.filter(answers).is_none() {
         return;
     }
-    let lines: Vec<usize> = board.undecided(index, hold).collect();
     for line in lines {
-        board.lines[line].warm += usize::from(node.is_available());
-        board.kept.push(line);
+        board.lines[*line].warm += usize::from(node.is_available());
+        board.kept.push(*line);
     }
 }
 
@@ -132,20 +137,25 @@ fn reported<'a>(board: &mut Board<'a>, index: usize, first: usize) -> Vec<Other<
 impl<'a> Board<'a> {
     /// The lines for which the node was told of this image, and of which it is not known what they stand for: a
     /// registry has not answered, or is down.
-    fn undecided(&self, node: usize, hold: &Hold) -> impl Iterator<Item = usize> {
+    fn undecided(&self, node: usize, hold: &Hold) -> Vec<usize> {
         let asks = |line: &usize| {
             let Line { name, cache, .. } = self.lines[*line];
             hold.refs.contains(name) && hold.caches.contains(&self.caches[cache].id)
         };
-        self.pools[self.pool_of[node]].undecided.iter().copied().filter(asks)
+        self.pools[self.pool_of[node]].undecided.iter().copied().filter(asks).collect()
     }
 
     /// The caches that the node was told of this image for, and that may want it still: a registry has not answered
     /// yet.
     pub(in crate::planner) fn asking(&self, node: usize, hold: &Hold) -> Vec<usize> {
-        let lines = self.undecided(node, hold).map(|line| &self.lines[line]);
-        let asking = lines.filter(|line| line.resolution.is_none());
-        let mut caches: Vec<usize> = asking.map(|line| line.cache).collect();
+        let mut lines = self.undecided(node, hold);
+        lines.retain(|line| self.lines[*line].resolution.is_none());
+        self.caches_of_lines(&lines)
+    }
+
+    /// The caches of these lines, each once.
+    fn caches_of_lines(&self, lines: &[usize]) -> Vec<usize> {
+        let mut caches: Vec<usize> = lines.iter().map(|line| self.lines[*line].cache).collect();
         caches.dedup();
         caches
     }
