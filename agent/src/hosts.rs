@@ -149,6 +149,7 @@ fn install_locked(
     let wanted = folders::wanted(&config.hosts_dir, &config.registries)
         .map_err(|e| config.folder_error(e))?;
     let mut files = Vec::new();
+    let (wanted, hiding) = without_hiding(&config.hosts_dir, wanted);
     let wanted_files: BTreeSet<_> = wanted.iter().map(Wanted::file).collect();
     for file in ours(config, &backup)?.difference(&wanted_files) {
         files.extend(report(file, restore(file, &mut backup)));
@@ -157,8 +158,24 @@ fn install_locked(
         let outcome = point_at_mirror(wanted, &config.mirror_url(), &mut backup);
         files.extend(report(&wanted.file(), outcome.map(Some)));
     }
+    files.extend(hiding);
     backup.finish().map_err(|e| config.backup_error(e))?;
     Ok(Report { files })
+}
+
+/// What can be done of `wanted`, and a refusal for each folder that would hide `_default`. A file that we made
+/// in such a folder, before `_default` was there, is not wanted any more.
+fn without_hiding(hosts_dir: &Path, wanted: Vec<Wanted>) -> (Vec<Wanted>, Vec<FileReport>) {
+    let mut hiding = Vec::new();
+    let mut all = wanted;
+    all.retain(|wanted| {
+        let allowed = folders::hides_nothing(hosts_dir, wanted);
+        let refusal = allowed.map_err(|error| report(&wanted.file(), Err(error)));
+        let is_allowed = refusal.is_ok();
+        hiding.extend(refusal.err().flatten());
+        is_allowed
+    });
+    (all, hiding)
 }
 
 /// Takes the mirror out of every file, and leaves folders and files as they were before.

@@ -35,7 +35,7 @@ fn judge(file: &Path, standing: &Standing) -> Option<Finding> {
         Standing::Bypassed => Finding::warning(
             NAME,
             format!("{path} does not name the mirror: pulls from there go past it"),
-            "restart the agent, and see in its log why it left the file alone",
+            "see in the agent's log why it leaves the file alone; it tries again every minute",
         ),
         Standing::Behind(first) => Finding::warning(
             NAME,
@@ -45,7 +45,12 @@ fn judge(file: &Path, standing: &Standing) -> Option<Finding> {
         Standing::Unreadable(why) => Finding::broken(
             NAME,
             format!("{path}: {why}"),
-            "correct the file, then restart the agent",
+            "correct the file; the agent looks again within a minute",
+        ),
+        Standing::Refused(why) => Finding::broken(
+            NAME,
+            format!("{path} is not made: {why}"),
+            "do one of the two; the agent looks again within a minute",
         ),
     })
 }

@@ -10,8 +10,11 @@ use std::{
 };
 
 use super::{
-    FILE_NAME, Registry,
+    FILE_NAME, FileError, Registry,
     block::{Made, strip},
+    certificates::Certificates,
+    files_in,
+    meaning::Meaning,
     registry::is_folder_name,
     replace,
 };
@@ -57,6 +60,31 @@ fn of_registry(hosts_dir: &Path, registry: &Registry) -> Wanted {
     let name = names.iter().find(|name| hosts_dir.join(name).exists()).or(names.last());
     let folder = hosts_dir.join(name.map_or(registry.authority(), String::as_str));
     Wanted { folder, registry: Some(registry.clone()) }
+}
+
+/// Refuses a folder that is not there yet and would keep its registry from what somebody wrote into
+/// `_default`. Where the folder is there already, that is what somebody wanted.
+///
+/// # Errors
+/// [`FileError::HidesDefault`], which says what to do.
+pub(super) fn hides_nothing(hosts_dir: &Path, wanted: &Wanted) -> Result<(), FileError> {
+    let default = hosts_dir.join(DEFAULT);
+    let is_new = !wanted.folder.exists() || is_ours_alone(&wanted.folder);
+    match wanted.registry.is_some() && is_new && says_something(&default) {
+        true => Err(FileError::HidesDefault { default, folder: wanted.folder.clone() }),
+        false => Ok(()),
+    }
+}
+
+/// Whether containerd takes anything from a folder but our lines.
+fn says_something(folder: &Path) -> bool {
+    let text = replace::read(&folder.join(FILE_NAME)).ok().flatten().unwrap_or_default();
+    let text = String::from_utf8_lossy(&text);
+    let text = strip(&text).map_or(text.to_string(), |stripped| stripped.text);
+    // What cannot be read now may be mended later.
+    let says = Meaning::of(&text).map_or(true, |says| !says.is_empty());
+    let files = files_in(folder).unwrap_or_default();
+    says || Certificates::among(&files) != Certificates::default()
 }
 
 /// Whether onepull made the folder, for a registry that the operator named back then.

@@ -36,6 +36,11 @@ impl Meaning {
         Ok(Self { values, hosts: hosts.into_iter().map(|(_, name)| name).collect() })
     }
 
+    /// Whether there is nothing but comments.
+    pub(super) fn is_empty(&self) -> bool {
+        self.values.keys().all(Vec::is_empty)
+    }
+
     /// Whether a top-level key is there.
     pub(super) fn has(&self, key: &str) -> bool {
         self.values.keys().any(|path| path.first().is_some_and(|first| first == key))

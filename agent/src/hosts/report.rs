@@ -57,6 +57,18 @@ pub enum FileError {
     /// Its original could not be kept, so it was not changed.
     #[error("its original cannot be kept below the data folder: {0}")]
     Backup(#[source] io::Error),
+    /// A folder of the registry's own would keep it from what `_default` says.
+    #[error(
+        "it would hide what {} says from this registry: copy that folder to {} first, or leave \
+         --registry out, so that the mirror is named in _default itself",
+        default.display(), folder.display()
+    )]
+    HidesDefault {
+        /// The folder of `_default`.
+        default: PathBuf,
+        /// The one that would be made.
+        folder: PathBuf,
+    },
     /// It cannot be written.
     #[error("it cannot be written: {0}")]
     Write(#[source] io::Error),

@@ -3,7 +3,8 @@
 use std::path::PathBuf;
 
 use super::{
-    FileError, HostsConfig, HostsError, folders, meaning::Meaning, merge::MergeError, read_text,
+    FileError, HostsConfig, HostsError, Wanted, folders, meaning::Meaning, merge::MergeError,
+    read_text,
 };
 
 /// How one file stands towards the mirror.
@@ -19,6 +20,8 @@ pub enum Standing {
     Missing,
     /// containerd cannot make sense of it, and goes on without it.
     Unreadable(FileError),
+    /// It is not made, since it would do harm.
+    Refused(FileError),
 }
 
 /// Looks at every file that [`install`](super::install) would bring to name the mirror.
@@ -32,15 +35,20 @@ pub fn survey(config: &HostsConfig) -> Result<Vec<(PathBuf, Standing)>, HostsErr
     Ok(wanted
         .into_iter()
         .map(|wanted| {
-            let standing = match read_text(&wanted.file()) {
-                Ok(Some(text)) => standing(&text, &mirror),
-                Ok(None) if wanted.folder.exists() => Standing::Bypassed,
-                Ok(None) => Standing::Missing,
-                Err(error) => Standing::Unreadable(error),
-            };
-            (wanted.file(), standing)
+            let refused = folders::hides_nothing(&config.hosts_dir, &wanted).err();
+            let found = || found(&wanted, &mirror);
+            (wanted.file(), refused.map_or_else(found, Standing::Refused))
         })
         .collect())
+}
+
+fn found(wanted: &Wanted, mirror: &str) -> Standing {
+    match read_text(&wanted.file()) {
+        Ok(Some(text)) => standing(&text, mirror),
+        Ok(None) if wanted.folder.exists() => Standing::Bypassed,
+        Ok(None) => Standing::Missing,
+        Err(error) => Standing::Unreadable(error),
+    }
 }
 
 fn standing(text: &str, mirror: &str) -> Standing {

@@ -204,3 +204,47 @@ fn after_an_uninstall_nothing_is_put_back_and_what_somebody_deleted_is() {
     now.remove(&node.path("_default"));
     assert_eq!(now, before);
 }
+
+#[test]
+fn a_new_folder_of_a_registry_never_hides_what_somebody_wrote_into_the_default() {
+    let node = Node::new(&["docker.io"]);
+    node.write("_default/hosts.toml", "[host.\"https://proxy.internal\"]\n");
+    let before = node.tree();
+    let done = node.install();
+    assert_eq!(done.len(), 1);
+    assert!(done[0].starts_with("docker.io/hosts.toml refused: it would hide"), "{done:?}");
+    assert!(done[0].contains("copy") && done[0].contains("--registry"), "{done:?}");
+    assert_eq!(node.uninstall(), [""; 0]);
+    assert_eq!(node.tree(), before);
+
+    node.write("docker.io/hosts.toml", "[host.\"https://proxy.internal\"]\n");
+    assert_eq!(node.install(), ["docker.io/hosts.toml Merged"], "copied, as told");
+}
+
+#[test]
+fn a_folder_that_we_made_goes_when_somebody_writes_a_default_that_it_hides() {
+    for default in ["_default/hosts.toml", "_default/ca.crt"] {
+        let node = Node::new(&["docker.io"]);
+        assert_eq!(node.install(), ["docker.io/hosts.toml Created"]);
+        node.write(default, "server = \"https://proxy.internal\"\n");
+        let done = node.install_again().unwrap();
+        assert_eq!(done[0], "docker.io/hosts.toml Removed");
+        assert!(done[1].contains("it would hide"), "{done:?}");
+        assert!(!node.path("docker.io").exists());
+        node.uninstall();
+        assert!(node.path(default).exists());
+    }
+}
+
+#[test]
+fn a_default_that_says_nothing_is_not_hidden() {
+    for default in ["", "# nothing yet\n"] {
+        let node = Node::new(&["docker.io"]);
+        node.write("_default/hosts.toml", default);
+        assert_eq!(node.install(), ["docker.io/hosts.toml Created"]);
+    }
+    let mut node = Node::new(&[]);
+    node.install();
+    node.config.registries = vec!["docker.io".parse().unwrap()];
+    assert_eq!(node.install(), ["_default/hosts.toml Removed", "docker.io/hosts.toml Created"]);
+}
