@@ -41,6 +41,8 @@ impl Listener for TcpListener {
         stream.set_nodelay(true)?;
         let socket = SockRef::from(stream);
         socket.set_tcp_user_timeout(serving.unacknowledged)?;
+        // Only root may have another one than the host allows to everybody.
+        let _ = serving.congestion.map(|name| socket.set_tcp_congestion(name.as_bytes()));
         // On a listener for both families, IPv4 comes as mapped addresses but leaves as IPv4.
         match (serving.traffic_class, stream.local_addr()?.ip().to_canonical().is_ipv4()) {
             (None, _) => Ok(()),
@@ -78,6 +80,24 @@ mod tests {
         let (v6, _client) = accepted(&listener, "::1").await;
         TcpListener::prepare(&v6, &peers).unwrap();
         assert_eq!(SockRef::from(&v6).tclass_v6().unwrap(), LOWER_EFFORT);
+    }
+
+    #[tokio::test]
+    async fn peers_are_paced_as_is_best_for_a_chain_where_that_is_allowed() {
+        let metrics = Metrics::register(&mut Registry::default());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let (stream, _client) = accepted(&listener, "127.0.0.1").await;
+        let paced = |serving: &Serving| {
+            TcpListener::prepare(&stream, serving).unwrap();
+            let name = SockRef::from(&stream).tcp_congestion().unwrap();
+            String::from_utf8(name).unwrap().trim_end_matches('\0').to_owned()
+        };
+        let default = paced(&Serving::runtime(metrics.clone()));
+        let wanted = Serving::peers(metrics, None);
+        match SockRef::from(&stream).set_tcp_congestion(b"cubic") {
+            Ok(()) => assert_eq!(paced(&wanted), "cubic"),
+            Err(_) => assert_eq!(paced(&wanted), default, "what is not allowed is left"),
+        }
     }
 
     #[tokio::test]
