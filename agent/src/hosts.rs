@@ -2,7 +2,8 @@
 //!
 //! The mirror is put in front of whatever a file says already; all that the user wrote stays, byte
 //! for byte, and is what containerd falls through to. [`install`] may run at every start, and
-//! [`install_again`] at any time after: they change only what is not yet as it should be. [`uninstall`] leaves no trace.
+//! [`install_again`] at any time after: they change only what is not yet as it should be.
+//! [`uninstall`] leaves no trace.
 //!
 //! How containerd reads these files was taken from `remotes/docker/config/hosts.go` of 1.6.20 and
 //! `core/remotes/docker/config/hosts.go` of 2.2.9: hosts are tried in the order of their tables,
@@ -166,16 +167,14 @@ fn install_locked(
 /// What can be done of `wanted`, and a refusal for each folder that would hide `_default`. A file that we made
 /// in such a folder, before `_default` was there, is not wanted any more.
 fn without_hiding(hosts_dir: &Path, wanted: Vec<Wanted>) -> (Vec<Wanted>, Vec<FileReport>) {
-    let mut hiding = Vec::new();
-    let mut all = wanted;
-    all.retain(|wanted| {
-        let allowed = folders::hides_nothing(hosts_dir, wanted);
-        let refusal = allowed.map_err(|error| report(&wanted.file(), Err(error)));
-        let is_allowed = refusal.is_ok();
-        hiding.extend(refusal.err().flatten());
-        is_allowed
-    });
-    (all, hiding)
+    let (mut allowed, mut hiding) = (Vec::new(), Vec::new());
+    for wanted in wanted {
+        match folders::hides_nothing(hosts_dir, &wanted) {
+            Ok(()) => allowed.push(wanted),
+            Err(error) => hiding.extend(report(&wanted.file(), Err(error))),
+        }
+    }
+    (allowed, hiding)
 }
 
 /// Takes the mirror out of every file, and leaves folders and files as they were before.

@@ -142,7 +142,7 @@ impl Warmer {
                 }
                 Next::Rest(until) => tokio::select! {
                     changed = desired.changed() => if changed.is_err() { return },
-                    () = sleep(earliest(until, leases.next_try(Instant::now()))) => {}
+                    () = sleep([until, leases.next_try(Instant::now())]) => {}
                 },
             }
         }
@@ -226,12 +226,9 @@ async fn is_undesired(desired: &mut watch::Receiver<Arc<DesiredState>>, image: &
     std::future::pending().await
 }
 
-fn earliest(one: Option<Instant>, other: Option<Instant>) -> Option<Instant> {
-    one.into_iter().chain(other).min()
-}
-
-async fn sleep(until: Option<Instant>) {
-    match until {
+/// Until the earliest of these.
+async fn sleep(until: [Option<Instant>; 2]) {
+    match until.into_iter().flatten().min() {
         Some(until) => sleep_until(until).await,
         None => std::future::pending().await,
     }

@@ -154,6 +154,11 @@ impl Presence {
             Self::Growing { .. } => None,
         }
     }
+
+    /// Whether all bytes are here.
+    pub fn is_complete(self) -> bool {
+        self.complete().is_some()
+    }
 }
 
 // === impl StoreError ===

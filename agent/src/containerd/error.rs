@@ -1,6 +1,6 @@
 //! Why containerd could not be used, in words that say what to do.
 
-use std::{io, path::PathBuf};
+use std::{error::Error as _, io, path::PathBuf};
 
 use containerd_client::tonic;
 use thiserror::Error;
@@ -91,6 +91,14 @@ impl ContainerdError {
         match self {
             Self::Call { source, .. } => Some(source.code()),
             _ => None,
+        }
+    }
+
+    /// What went wrong, and why.
+    pub(super) fn with_cause(&self) -> String {
+        match self.source() {
+            Some(source) => format!("{self}: {source}"),
+            None => self.to_string(),
         }
     }
 

@@ -89,6 +89,6 @@ impl Sink for ContainerdSink {
 
     async fn kept(&self) -> Result<BTreeSet<Digest>, SinkError> {
         let listed = async { leased_images(self.wire.channel().await?).await };
-        listed.await.map_err(|error| SinkError::Unlisted(ending::said(&error)))
+        listed.await.map_err(|error| SinkError::Unlisted(error.with_cause()))
     }
 }

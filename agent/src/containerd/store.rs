@@ -1,7 +1,6 @@
 //! The [`Store`] of a node that runs containerd.
 
 use std::{
-    error::Error,
     path::{Path, PathBuf},
     sync::Arc,
     time::Duration,
@@ -196,9 +195,5 @@ impl Store for ContainerdStore {
 }
 
 fn unavailable(error: ContainerdError) -> StoreError {
-    let reason = match error.source() {
-        Some(source) => format!("{error}: {source}"),
-        None => error.to_string(),
-    };
-    StoreError::Unavailable(reason)
+    StoreError::Unavailable(error.with_cause())
 }

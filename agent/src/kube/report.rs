@@ -2,8 +2,8 @@
 //!
 //! A rollout of one image is written when the image is accepted, when it is started, at each quarter of
 //! its bytes, when it first fails, and when it is warm: at most [`BUDGET`] times, whatever its progress
-//! looks like. What goes on failing after that is written now and then, and so is free space. Each write says all there is,
-//! so what happens to several images within a second costs one.
+//! looks like. What goes on failing after that is written now and then, and so is free space. Each
+//! write says all there is, so what happens to several images within a second costs one.
 
 use std::collections::HashMap;
 

@@ -36,17 +36,12 @@ impl Pointing {
     /// Puts the mirror into hosts.toml, or learns why that fails. The agent serves its peers even then.
     pub(super) async fn begin(hosts: HostsConfig) -> Self {
         let mut pointing = Self {
-            hosts: hosts.clone(),
+            hosts,
             pointed: watch::Sender::new(Ok(())),
             was_there: false,
             logged: HashSet::new(),
         };
-        let installed = spawn_blocking(move || hosts::install(&hosts)).await;
-        match installed {
-            Ok(Ok(report)) => pointing.looked(&report),
-            Ok(Err(error)) => pointing.failed(error.to_string()),
-            Err(error) => pointing.failed(error.to_string()),
-        }
+        pointing.look().await;
         pointing
     }
 

@@ -7,6 +7,7 @@ use bytes::Bytes;
 use onepull_mirror::{
     Digest, Store,
     sink::{Part, Role},
+    store::Presence,
 };
 
 use super::contents::{Blob, Layer};
@@ -71,8 +72,7 @@ impl Plan {
     /// Whether all of it is in the store, its manifests included.
     pub(crate) fn is_complete(&self, store: &dyn Store) -> bool {
         let manifests = self.manifests.iter().map(|(digest, _)| *digest);
-        let is_here =
-            |digest| store.follow(&digest).borrow().is_some_and(|it| it.complete().is_some());
+        let is_here = |digest| store.follow(&digest).borrow().is_some_and(Presence::is_complete);
         self.digests().chain(manifests).all(is_here)
     }
 

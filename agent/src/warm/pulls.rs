@@ -81,8 +81,7 @@ impl Left {
     }
 
     fn is_complete(&self) -> bool {
-        let complete = |now: Presence| now.complete().is_some();
-        self.blobs.iter().all(|blob| blob.borrow().is_some_and(complete))
+        self.blobs.iter().all(|blob| blob.borrow().is_some_and(Presence::is_complete))
     }
 
     fn looks_alive(&mut self, now: Instant) -> bool {

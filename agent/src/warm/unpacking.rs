@@ -3,7 +3,7 @@
 //! The runtime's pull would unpack all of them after the last has come. What cannot be unpacked here, it
 //! still does, and it alone says whether the image is right.
 
-use onepull_mirror::{Digest, Store, Warm};
+use onepull_mirror::{Digest, Store, Warm, store::Presence};
 use tracing::debug;
 
 use super::{contents::diffs, plan::Plan};
@@ -37,6 +37,6 @@ impl Unpacking<'_> {
     async fn is_complete(&self, blob: &Digest) {
         let mut presence = self.store.follow(blob);
         // A store that ends, ends everything.
-        let _ = presence.wait_for(|now| now.is_some_and(|now| now.complete().is_some())).await;
+        let _ = presence.wait_for(|now| now.is_some_and(Presence::is_complete)).await;
     }
 }

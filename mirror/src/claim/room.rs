@@ -68,8 +68,12 @@ impl Room {
 
     /// Whom `node` was last sent to.
     pub(super) fn parent_of(&self, node: &SocketAddr) -> Option<SocketAddr> {
-        let parent = self.roster[self.roster.seat(node)?].parent?;
-        Some(self.roster[parent].peer.endpoint)
+        self.parent_at(self.roster.seat(node)?)
+    }
+
+    /// Where a member's parent is.
+    fn parent_at(&self, seat: Seat) -> Option<SocketAddr> {
+        self.roster[seat].parent.map(|parent| self.roster[parent].peer.endpoint)
     }
 
     /// Removes the dead and lets leads lapse.

@@ -96,7 +96,7 @@ impl Inner {
     /// Whether as many layers as there are slots come before this one and are not here yet. Alone,
     /// a node takes them as they come. A runtime that dropped layers after it unpacked them does not ask
     /// for them again: who comes back only waits for those that were asked for meanwhile.
-    pub(super) async fn is_out_of_turn(&self, digest: &Digest, is_back: bool) -> bool {
+    pub(super) async fn is_out_of_turn(&self, digest: &Digest) -> bool {
         if self.participant.is_alone(digest) {
             return false;
         }
@@ -106,6 +106,7 @@ impl Inner {
             self.read_manifests().await;
         }
         let Some(layers) = self.order.images.get(digest, now) else { return false };
+        let is_back = self.turns.get(digest, now).is_some();
         let comes = |layer: &&Digest| !is_back || self.order.asked.get(layer, now).is_some();
         let mut missing = 0;
         for layer in layers.iter().take_while(|layer| *layer != digest).filter(comes) {
@@ -127,7 +128,7 @@ impl Inner {
             && let Some(manifest) = unread.pop_front()
         {
             let mut presence = self.store.follow(&manifest);
-            let here = |now: &Option<Presence>| now.is_some_and(|now| now.complete().is_some());
+            let here = |now: &Option<Presence>| now.is_some_and(Presence::is_complete);
             let left = deadline.saturating_duration_since(Instant::now());
             let _ = timeout(left, presence.wait_for(here)).await;
             match self.local_manifest(&manifest).await {

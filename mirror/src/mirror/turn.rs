@@ -67,9 +67,8 @@ impl Inner {
         if !name.by_containerd || !(is_whole || matches!(range, ByteRange::From(_))) {
             return search.await;
         }
-        let is_back = self.turns.get(&digest, Instant::now()).is_some();
         if is_whole
-            && self.is_out_of_turn(&digest, is_back).await
+            && self.is_out_of_turn(&digest).await
             && let Way::Again(size) = self.way_out(&digest)
         {
             sleep(self.turn).await;

@@ -354,7 +354,7 @@ fn is_news(told: Option<Presence>, now: Option<Presence>) -> bool {
 }
 
 fn is_complete(presence: Option<Presence>) -> bool {
-    presence.is_some_and(|presence| presence.complete().is_some())
+    presence.is_some_and(Presence::is_complete)
 }
 
 fn bytes(presence: Option<Presence>) -> u64 {

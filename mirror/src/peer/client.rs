@@ -28,7 +28,7 @@ const IDLE_PER_PEER: usize = 4;
 const READ_BUFFER: usize = READ_CHUNK;
 
 /// Bytes per second that a peer which has all of a blob sends at least, on a link that works: half a Mbit/s.
-/// What it shares its uplink with has no more, then, and the next peer, or the registry, is not slower.
+/// Below that the next peer, or the registry, is hardly slower.
 const LEAST_RATE: u32 = 64 * 1024;
 
 /// Asks peers over pooled connections.

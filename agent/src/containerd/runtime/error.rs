@@ -8,11 +8,7 @@ use crate::{containerd::ContainerdError, runtime::RuntimeError};
 
 /// It does not answer, or refused.
 pub(super) fn unavailable(step: &'static str, error: ContainerdError) -> RuntimeError {
-    let reason = match error.source() {
-        Some(source) => format!("{error}: {source}"),
-        None => error.to_string(),
-    };
-    RuntimeError::Unavailable { step, reason }
+    RuntimeError::Unavailable { step, reason: error.with_cause() }
 }
 
 /// A pull that failed. What the runtime answered has no cause here; a connection that broke has.

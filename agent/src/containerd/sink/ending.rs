@@ -2,8 +2,6 @@
 //!
 //! Seen on 1.6.20 and 2.2.9: see ADR 9.
 
-use std::error::Error;
-
 use containerd_client::tonic::Code;
 use onepull_mirror::{Digest, sink::SinkError};
 
@@ -25,15 +23,7 @@ pub(super) fn is_mismatch(error: &ContainerdError) -> bool {
 
 /// Any other reason.
 pub(super) fn refused(digest: Digest, error: ContainerdError) -> SinkError {
-    SinkError::Refused { digest, reason: said(&error) }
-}
-
-/// What went wrong, and why.
-pub(super) fn said(error: &ContainerdError) -> String {
-    match error.source() {
-        Some(source) => format!("{error}: {source}"),
-        None => error.to_string(),
-    }
+    SinkError::Refused { digest, reason: error.with_cause() }
 }
 
 /// A containerd that is down is "unavailable" too.

@@ -26,9 +26,9 @@ impl Room {
         });
         let standing = kept.filter(|parent| self.is_fed(seat, *parent));
         let left = self.roster[seat].parent.filter(|_| self.roster[seat].leaving);
-        let goal = standing.or_else(|| self.goal_of_move(seat, lost, now, count));
-        let fed = found.iter().copied().find(|other| self.is_fed(seat, *other));
-        let parent = goal.or(fed).or(found.first().copied()).or(kept)?;
+        let goal = standing.or_else(|| Some(self.goal_of_move(seat, left?, lost, now, count)));
+        let fed = goal.or_else(|| found.iter().copied().find(|other| self.is_fed(seat, *other)));
+        let parent = fed.or(found.first().copied()).or(kept)?;
         if self.roster[seat].parent != Some(parent) {
             self.leads.forget(seat, &self.roster);
             self.roster.attach(seat, parent, false);
@@ -64,18 +64,18 @@ impl Room {
         {}
     }
 
-    /// Where a member goes that was told to leave its parent. If the better one has gone meanwhile, it
-    /// is no worse off where it was.
+    /// Where a member goes that was told to leave `parent`. If the better one has gone meanwhile, it is no
+    /// worse off where it was.
     fn goal_of_move(
         &mut self,
         seat: Seat,
+        parent: Seat,
         lost: &[SocketAddr],
         now: Instant,
         count: &mut Counters,
-    ) -> Option<Seat> {
-        let parent = self.roster[seat].parent.filter(|_| self.roster[seat].leaving)?;
+    ) -> Seat {
         let other = self.unshared(seat, lost, now, count);
-        other.or_else(|| self.better(seat, lost, count)).or(Some(parent))
+        other.or_else(|| self.better(seat, lost, count)).unwrap_or(parent)
     }
 
     pub(super) fn seek(

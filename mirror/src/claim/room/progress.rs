@@ -115,8 +115,8 @@ impl Room {
     }
 
     /// Whether a follower waits for the first byte of a parent that is dead, while there is another; or to
-    /// which none comes, while somebody else has some. A connection to a node that went dark without a word looks like one to a node that has
-    /// nothing yet, so it would wait as long as it may.
+    /// which none comes, while somebody else has some. A connection to a node that went dark without a
+    /// word looks like one to a node that has nothing yet, so it would wait as long as it may.
     fn waits_in_vain(&mut self, seat: Seat, count: &mut Counters) -> bool {
         let Member { have, orphan, parent, .. } = self.roster[seat];
         if have > 0 || !(orphan || parent.is_some_and(|parent| !self.is_fed(seat, parent))) {

@@ -143,20 +143,17 @@ impl Room {
 
     /// From now on a member is told to leave its parent, until it claims.
     pub(super) fn tell_to_leave(&mut self, seat: Seat, now: Instant) {
-        let parent = self.roster[seat].parent.map(|parent| self.roster[parent].peer.endpoint);
-        self.roster.update(seat, |member| {
-            (member.leaving, member.sent_from) = (true, parent.map(|parent| (parent, now)));
-        });
+        let parent = self.parent_at(seat).map(|parent| (parent, now));
+        self.roster.update(seat, |member| (member.leaving, member.sent_from) = (true, parent));
     }
 
     /// Whether a member is back at the parent that it was told to leave a while ago: it reached nobody
     /// better, and each try breaks a good stream.
     pub(super) fn is_back(&self, seat: Seat, now: Instant) -> bool {
-        let Member { sent_from, parent, leaving, .. } = &self.roster[seat];
-        let parent = parent.map(|parent| self.roster[parent].peer.endpoint);
-        let is_there =
-            |(from, at): &(SocketAddr, Instant)| parent == Some(*from) && now < *at + TRIES_AGAIN;
-        !leaving && sent_from.as_ref().is_some_and(is_there)
+        let Member { sent_from, leaving, .. } = self.roster[seat];
+        let parent = self.parent_at(seat);
+        let is_there = |(from, at)| parent == Some(from) && now < at + TRIES_AGAIN;
+        !leaving && sent_from.is_some_and(is_there)
     }
 
     /// A member is as fast as others. If it has left a parent that had more for it, that one is slow.
@@ -191,8 +188,7 @@ impl Room {
         let member = &self.roster[seat];
         let much = much(member.pace.rate().unwrap_or(0));
         let zone = member.peer.zone.clone();
-        let parent = member.parent.map(|parent| self.roster[parent].peer.endpoint);
-        let lost: Vec<_> = lost.iter().copied().chain(parent).collect();
+        let lost: Vec<_> = lost.iter().copied().chain(self.parent_at(seat)).collect();
         let seeker = Seeker {
             node: member.peer.endpoint,
             seat: Some(seat),

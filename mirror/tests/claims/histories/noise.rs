@@ -141,8 +141,8 @@ impl History {
         if advice == Advice::Move {
             assert!(matches!(progress.state, Stage::Following { .. }));
             let parent = self.room.coordinator.parent_of(&blob(), &at(id));
-            let others = self.known.iter().filter(|(other, _)| **other != id);
-            let somebody_has_some = others.into_iter().any(|(_, known)| known.have > 0);
+            let mut others = self.known.iter().filter(|(other, _)| **other != id);
+            let somebody_has_some = others.any(|(_, known)| known.have > 0);
             let in_vain = parent.is_none() || somebody_has_some;
             assert!(progress.have > 0 || in_vain, "it may be next in a queue");
             self.moving.insert(id);
