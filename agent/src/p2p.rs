@@ -17,6 +17,7 @@ mod bootstrap;
 mod host_port;
 mod identity;
 mod listen;
+mod looks;
 mod lookups;
 mod metrics;
 mod node;

@@ -25,7 +25,7 @@ const IDENTIFY_PROTOCOL: &str = "/onepull/id/1.0.0";
 const IDLE_CONNECTION: Duration = Duration::from_secs(5 * 60);
 
 /// How often kad looks for its own neighbourhood again; shorter than [`IDLE_CONNECTION`].
-const REFRESH: Duration = Duration::from_secs(4 * 60);
+pub(super) const REFRESH: Duration = Duration::from_secs(4 * 60);
 
 /// The backstop for any walk. Searches and announcements end theirs much earlier, and differently:
 /// an announcement that kad times out reaches nobody, not even the peers that answered.

@@ -32,8 +32,9 @@ use super::{
     Rendezvous,
     address::multiaddr,
     announcements::Announcements,
-    behaviour::Behaviour,
+    behaviour::{Behaviour, REFRESH},
     bootstrap::{self, Attempt, Bootstrap},
+    looks::Looks,
     lookups::Lookups,
     provider_store::ProviderStore,
     roster::{Roster, record_key},
@@ -61,6 +62,7 @@ pub(super) struct Node {
     lookups: Lookups<QueryId>,
     announcements: Announcements<QueryId>,
     bootstrap: Bootstrap,
+    looks: Looks,
     resolving: FuturesUnordered<BoxFuture<'static, Resolved>>,
     /// The bootstrap addresses being dialed.
     dials: HashMap<ConnectionId, BootstrapDial>,
@@ -100,6 +102,7 @@ impl Node {
             lookups: Lookups::new(),
             announcements: Announcements::new(republish),
             bootstrap: Bootstrap::new(bootstrap, now),
+            looks: Looks::new(REFRESH),
             resolving: FuturesUnordered::new(),
             dials: HashMap::new(),
             me,
@@ -152,7 +155,8 @@ impl Node {
     fn next_due(&self) -> Instant {
         let walking = !self.lookups.is_empty() || self.announcements.is_walking();
         let look = walking.then_some(self.walks_looked_at + LOOK_AT_WALKS);
-        let due = [look, self.settled, self.announcements.next_due(), self.bootstrap.next_due()];
+        let (announcement, bootstrap) = (self.announcements.next_due(), self.bootstrap.next_due());
+        let due = [look, self.settled, announcement, bootstrap, self.looks.next_due()];
         let drop_expired = self.expired_dropped + DROP_EXPIRED;
         due.into_iter().flatten().fold(drop_expired, Instant::min)
     }
@@ -173,9 +177,18 @@ impl Node {
         while let Some(digest) = self.announcements.next(self.roster.len(), now) {
             self.announce(digest, now);
         }
+        if self.looks.take_due(now) {
+            self.look_around();
+        }
         for (index, at) in self.bootstrap.take_due(now) {
             self.resolving.push(async move { (index, at.nodes().await) }.boxed());
         }
+    }
+
+    /// Asks those that are known whom they know near this node.
+    fn look_around(&mut self) {
+        // Fails when the last peer just left; the next one to come is asked.
+        let _ = self.kad().bootstrap();
     }
 
     fn announce(&mut self, digest: Digest, now: Instant) {
@@ -246,4 +259,78 @@ impl Node {
 
 fn count(n: usize) -> i64 {
     i64::try_from(n).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::Ipv4Addr;
+
+    use libp2p::{identify, identity::Keypair, swarm::SwarmEvent};
+    use onepull_mirror::Router;
+    use tokio::time::timeout;
+    use tokio_util::task::TaskTracker;
+
+    use super::*;
+    use crate::p2p::{
+        P2p, P2pConfig,
+        agent_version::AgentVersion,
+        behaviour::{BehaviourEvent, swarm},
+        listen::listen,
+    };
+
+    const LOOPBACK: Ipv4Addr = Ipv4Addr::LOCALHOST;
+
+    /// Two nodes join at the same time by a peer on a busy machine: each has asked it before it
+    /// has read who the other is.
+    #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+    async fn nodes_that_join_at_once_meet_also_when_their_first_peer_is_late() {
+        let version = AgentVersion { peer_port: 29_901, zone: None };
+        let ttl = Duration::from_secs(60);
+        let mut late = swarm(&Keypair::generate_ed25519(), None, &version, ttl).unwrap();
+        let port = listen(&mut late, (LOOPBACK, 0).into()).await.unwrap().port;
+        let at = SocketAddr::from((LOOPBACK, port));
+        late.add_external_address(multiaddr(at));
+        let (tracker, cancel) = (TaskTracker::new(), CancellationToken::new());
+        let start = async |peer_port| {
+            let config = P2pConfig {
+                bootstrap: vec![at.into()],
+                ..P2pConfig::new((LOOPBACK, 0).into(), LOOPBACK.into(), peer_port)
+            };
+            P2p::start(config, &tracker, cancel.clone()).await.unwrap()
+        };
+        let joining = [start(20_001).await, start(20_002).await];
+        let mut unread = Vec::new();
+        let reads = async {
+            loop {
+                let event = late.select_next_some().await;
+                if let SwarmEvent::Behaviour(BehaviourEvent::Identify(
+                    identify::Event::Received { peer_id, info, .. },
+                )) = event
+                {
+                    unread.push((peer_id, info.listen_addrs));
+                }
+                let is_answered = joining.iter().all(|router| router.peers() > 0);
+                if is_answered && unread.len() == joining.len() {
+                    return;
+                }
+            }
+        };
+        timeout(ttl, reads).await.unwrap();
+        // Both have been told of nobody by now.
+        for _ in 0..20 {
+            let _ = timeout(Duration::from_millis(10), late.select_next_some()).await;
+        }
+        for (peer, addresses) in unread {
+            let address = addresses.into_iter().next().unwrap();
+            late.behaviour_mut().kad.add_address(&peer, address);
+        }
+        let meet = async {
+            while joining.iter().any(|router| router.peers() < 2) {
+                let _ = timeout(Duration::from_millis(50), late.select_next_some()).await;
+            }
+        };
+        timeout(ttl, meet).await.expect("they meet");
+        assert!(joining.iter().all(|router| router.ready()));
+        cancel.cancel();
+    }
 }

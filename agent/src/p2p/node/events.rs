@@ -146,7 +146,8 @@ impl Node {
         self.settled.get_or_insert(now + SETTLE);
         if self.roster.len() == 1 {
             // The first peer introduces this node to the others; kad itself would wait for more.
-            let _ = self.kad().bootstrap();
+            self.looks.joined(now);
+            self.look_around();
         }
         self.show();
     }
