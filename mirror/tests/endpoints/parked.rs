@@ -104,7 +104,7 @@ async fn an_unrelated_pull_gets_its_slots_while_all_layers_of_another_wait() {
 async fn an_unrelated_pull_gets_its_slots_while_all_streams_of_another_stall() {
     let network = MemoryNetwork::default();
     let node = Node::start_as(&network, PATIENT, |store| store, |router| Arc::new(router)).await;
-    let layers: Vec<_> = (0..4).map(|layer| noise(4 << 20, 33 + layer)).collect();
+    let layers: Vec<_> = (0..4).map(|layer| noise(4 << 20, 33 + 2 * layer)).collect();
     for layer in &layers {
         peer_until(&network, layer, 2 << 20, stalled).await;
     }
