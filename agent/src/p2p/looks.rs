@@ -1,15 +1,15 @@
-//! When a node that has joined looks around again.
+//! When a node that has joined looks around.
 //!
-//! kad asks once whom the first peer knows, and calling it so early ends the second look that kad would
-//! have taken by itself. Two nodes that join at once are both told too little when neither has
-//! identified itself to the peer that both ask, and nobody else would introduce them until kad's
-//! own walk, minutes later. So a node looks again, less and less often.
+//! The first peer introduces it to the others, and is asked at once: kad itself would wait for more. But
+//! two nodes that join at once are both told too little when neither has identified itself to the
+//! peer that both ask; and who asks kad to look ends the look that kad was about to take, so nobody
+//! else would introduce them until the next, minutes later. So a node looks again, less and less often.
 
 use std::time::Duration;
 
 use tokio::time::Instant;
 
-/// The second look: a node that joined at the same time is known by then, if nothing is slow.
+/// From the first look to the second: a node that joined at the same time is known by then, if nothing is slow.
 const FIRST: Duration = Duration::from_millis(500);
 
 /// The looks of one node, from its first peer on.
@@ -23,7 +23,8 @@ pub(super) struct Looks {
 #[derive(Clone, Copy, Debug)]
 struct Look {
     due: Instant,
-    waited: Duration,
+    /// From it to the next one.
+    wait: Duration,
 }
 
 // === impl Looks ===
@@ -34,12 +35,12 @@ impl Looks {
         Self { longest: refresh, next: None }
     }
 
-    /// The first peer came, and was asked.
+    /// The first peer came.
     pub(super) fn joined(&mut self, now: Instant) {
-        self.next = Some(Look { due: now + FIRST, waited: FIRST });
+        self.next = Some(Look { due: now, wait: FIRST });
     }
 
-    /// When to look again.
+    /// When to look.
     pub(super) fn next_due(&self) -> Option<Instant> {
         self.next.map(|look| look.due)
     }
@@ -49,8 +50,8 @@ impl Looks {
         let Some(look) = self.next.filter(|look| now >= look.due) else {
             return false;
         };
-        let wait = 2 * look.waited;
-        self.next = (wait < self.longest).then_some(Look { due: now + wait, waited: wait });
+        let next = Look { due: now + look.wait, wait: 2 * look.wait };
+        self.next = (look.wait < self.longest).then_some(next);
         true
     }
 }
@@ -65,6 +66,7 @@ mod tests {
         let began = Instant::now();
         assert_eq!(looks.next_due(), None, "nobody is there to ask");
         looks.joined(began);
+        assert!(looks.take_due(began), "the first peer is asked at once");
         assert!(!looks.take_due(began));
         let mut taken = Vec::new();
         while let Some(due) = looks.next_due() {

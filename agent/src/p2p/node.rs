@@ -174,21 +174,16 @@ impl Node {
             self.settled = None;
             self.announcements.peers_came(self.roster.len(), now);
         }
+        if self.looks.take_due(now) {
+            // Fails when the last peer just left; the next one to come is asked.
+            let _ = self.kad().bootstrap();
+        }
         while let Some(digest) = self.announcements.next(self.roster.len(), now) {
             self.announce(digest, now);
-        }
-        if self.looks.take_due(now) {
-            self.look_around();
         }
         for (index, at) in self.bootstrap.take_due(now) {
             self.resolving.push(async move { (index, at.nodes().await) }.boxed());
         }
-    }
-
-    /// Asks those that are known whom they know near this node.
-    fn look_around(&mut self) {
-        // Fails when the last peer just left; the next one to come is asked.
-        let _ = self.kad().bootstrap();
     }
 
     fn announce(&mut self, digest: Digest, now: Instant) {

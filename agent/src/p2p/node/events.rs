@@ -145,9 +145,7 @@ impl Node {
         }
         self.settled.get_or_insert(now + SETTLE);
         if self.roster.len() == 1 {
-            // The first peer introduces this node to the others; kad itself would wait for more.
             self.looks.joined(now);
-            self.look_around();
         }
         self.show();
     }
