@@ -38,10 +38,12 @@ mod link;
 mod listing;
 mod namespace;
 mod relist;
+mod reservation;
 mod runtime;
 mod sink;
 mod store;
 mod verdict;
+mod version;
 mod wire;
 
 pub use connect::dial;
@@ -54,3 +56,4 @@ pub use relist::Pace;
 pub use runtime::ContainerdRuntime;
 pub use sink::ContainerdSink;
 pub use store::ContainerdStore;
+pub(crate) use version::{Version, release};

@@ -38,8 +38,11 @@ pub struct Deadlines {
     /// For a layer whose turn has not come, before its request is sent away to ask again: until then
     /// the others of its image have asked as well, so the slot is of use to them.
     pub turn: Duration,
-    /// For the first byte of a request, and between two pieces, while two others of the runtime wait
-    /// already, before it makes room. Long beside a claim and a parent's answer; short, because a pull that has nothing to do
+    /// Between two pieces of a stream to the runtime, before it gives its slot back until it moves
+    /// again: peers pause for shorter than that, and others may wait for the slot.
+    pub still: Duration,
+    /// For the first byte of a request while two others of the runtime wait already, before it makes
+    /// room. Long beside a claim and a parent's answer; short, because a pull that has nothing to do
     /// with theirs is queued behind it, and behind each other layer of their images, and the small
     /// image of a pod may be late by 4 s at most.
     pub crowded: Duration,
@@ -68,6 +71,7 @@ impl Default for Deadlines {
             claim_unanswered: Duration::from_millis(18),
             arrival: Duration::from_secs(9),
             turn: Duration::from_millis(200),
+            still: Duration::from_secs(1),
             crowded: Duration::from_millis(700),
             first_byte: Duration::from_millis(9500),
             ahead: Duration::from_secs(8),

@@ -3,7 +3,7 @@
 //! What is fetched from byte 0 to the end is hashed on the way, and its last piece is only handed
 //! on when the hash is right. A range cannot be checked here; its reader checks the whole.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{io, net::SocketAddr, sync::Arc};
 
 use bytes::{Bytes, BytesMut};
 use futures::{StreamExt, stream};
@@ -215,4 +215,10 @@ async fn begin(mut pursuit: Pursuit, checked_first: u64) -> Result<Start, FetchE
         whole.extend_from_slice(&bytes);
     }
     Ok(Start::Whole(whole.freeze()))
+}
+
+/// Whether a stream ended because its bytes are not those of its digest.
+pub(crate) fn is_mismatch(error: &io::Error) -> bool {
+    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<FetchError>());
+    matches!(inner, Some(FetchError::Mismatch(_)))
 }

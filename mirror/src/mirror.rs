@@ -31,13 +31,17 @@ use crate::{
 };
 
 mod account;
+mod aside;
+mod kept_back;
 mod local;
 mod order;
 mod parking;
 mod remote;
+mod reserving;
 mod stalled;
 mod turn;
 
+use aside::Aside;
 use order::Order;
 use parking::Parking;
 
@@ -103,10 +107,12 @@ pub(crate) struct Inner {
     left_to_registry: Recent<Digest, ()>,
     participant: Arc<Participant>,
     turn: Duration,
+    still: Duration,
     /// How often a blob's request was answered with nothing, lately.
     turns: Recent<Digest, u32>,
     order: Order,
     parking: Parking,
+    aside: Aside,
     pub(crate) deliveries: mpsc::Sender<Delivery>,
     pub(crate) asked: broadcast::Sender<Digest>,
     pub(crate) declared: Declared,
@@ -132,9 +138,11 @@ impl Mirror {
             left_to_registry: Recent::new(LEFT_TO_REGISTRY, LEFT),
             participant,
             turn: deadlines.turn,
+            still: deadlines.still,
             turns: Recent::new(turn::REMEMBERED, turn::TURNS),
             order: Order::new(),
             parking: Parking::new(deadlines.crowded),
+            aside: Aside::default(),
             deliveries,
             asked: broadcast::Sender::new(ASKED_WAITING),
             declared: Declared::default(),
@@ -197,6 +205,7 @@ impl Mirror {
             return Err(Refusal::Manifest(digest));
         };
         self.0.learn(&manifest);
+        self.0.reserve(name, &manifest).await;
         self.0.hit(name, origin);
         self.0.sent(name, digest, origin, 0, bytes.len() as u64);
         Ok(response::manifest(&digest, &manifest.media_type, bytes))
@@ -235,6 +244,9 @@ impl Mirror {
     ) -> Result<Response<Body>, Refusal> {
         // Boxed, because it is moved through every wait that it may meet.
         let search = Box::pin(async {
+            if let Some(answer) = self.0.taken_up(name, digest, range) {
+                return Some(Ok(answer));
+            }
             if self.0.left_to_registry.get(&digest, Instant::now()).is_some() {
                 return None;
             }

@@ -9,7 +9,10 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError},
 };
 
-use tokio::time::{Duration, Instant, interval};
+use tokio::{
+    task::JoinHandle,
+    time::{Duration, Instant, interval},
+};
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
 
 use crate::{
@@ -133,9 +136,12 @@ impl Participant {
         participant
     }
 
-    fn run(&self, task: impl Future<Output = ()> + Send + 'static) {
+    /// Runs `task` until its end, or the node's.
+    pub(crate) fn run(&self, task: impl Future<Output = ()> + Send + 'static) -> JoinHandle<()> {
         let running = self.running.clone();
-        self.tasks.spawn(async move { running.run_until_cancelled(task).await });
+        self.tasks.spawn(async move {
+            let _ = running.run_until_cancelled(task).await;
+        })
     }
 
     /// Lets the coordinator forget what nobody speaks of.

@@ -12,7 +12,7 @@ use futures::stream::BoxStream;
 use thiserror::Error;
 use tokio::sync::watch;
 
-use crate::Digest;
+use crate::{Digest, Reservation};
 
 mod folder;
 mod followers;
@@ -65,6 +65,13 @@ pub trait Store: Send + Sync + 'static {
     /// Cheap, for digests that may never come too: any number of followers share one entry, which
     /// goes with the last of them. The store asks nobody, so it may hear of a blob only later.
     fn follow(&self, digest: &Digest) -> watch::Receiver<Option<Presence>>;
+
+    /// Makes the runtime wait for a layer of `size` bytes before it takes a download slot for it, as long as the
+    /// reservation lasts. `None` where it would wait in a slot, where the layer is here or arriving, and
+    /// where the runtime does not answer.
+    async fn reserve(&self, _layer: &Digest, _size: u64) -> Option<Box<dyn Reservation>> {
+        None
+    }
 }
 
 /// How much of a blob a store has.

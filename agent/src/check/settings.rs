@@ -14,8 +14,8 @@ use tokio::time::timeout;
 use super::{
     config_file::{self, Found},
     process::Process,
-    version::Version,
 };
+use crate::containerd::Version;
 
 /// CRI answers from memory; while it starts it may take a few seconds.
 const DEADLINE: Duration = Duration::from_secs(5);

@@ -166,7 +166,7 @@ mod tests {
 
     fn up(root: &Path) -> Link {
         let channel = Endpoint::from_static("http://[::1]:1").connect_lazy();
-        Link::Up(Session { channel, root: root.to_owned() })
+        Link::Up(Session { channel, root: root.to_owned(), version: None })
     }
 
     /// Makes an ingest of the digest of its name; the number is the bytes it has.

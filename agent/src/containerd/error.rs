@@ -95,7 +95,7 @@ impl ContainerdError {
     }
 
     /// What went wrong, and why.
-    pub(super) fn with_cause(&self) -> String {
+    pub(crate) fn with_cause(&self) -> String {
         match self.source() {
             Some(source) => format!("{self}: {source}"),
             None => self.to_string(),

@@ -24,6 +24,7 @@ use super::{
     link::{Link, Session},
     listing,
     relist::Relist,
+    version::{Version, release},
 };
 
 /// Soon enough after a quick restart.
@@ -72,7 +73,8 @@ impl Follower {
     async fn follow(&self, socket: &Path) -> Result<Infallible, ContainerdError> {
         let channel = dial(socket).await?;
         let root = content_root(channel.clone()).await?;
-        let session = Session { channel: channel.clone(), root };
+        let version = Version::parse(&release(channel.clone()).await?);
+        let session = Session { channel: channel.clone(), root, version };
         let mut events = pin!(subscribe(channel.clone()));
         let mut relist = Relist::new(self.pace, Instant::now());
         let mut listing: Option<Listing> = None;

@@ -4,6 +4,8 @@ use std::path::PathBuf;
 
 use containerd_client::tonic::transport::Channel;
 
+use super::version::Version;
+
 /// The state of the link, owned by the follower and read by every request.
 #[derive(Clone, Debug, Default)]
 pub(super) enum Link {
@@ -22,6 +24,8 @@ pub(super) struct Session {
     pub(super) channel: Channel,
     /// The content folder.
     pub(super) root: PathBuf,
+    /// What it is, where it says so.
+    pub(super) version: Option<Version>,
 }
 
 // === impl Link ===

@@ -26,6 +26,7 @@ mod session;
 mod tally;
 mod writer;
 
+pub(super) use name::name;
 use session::{Session, opening_deadline};
 use tally::Tally;
 use writer::Writer;

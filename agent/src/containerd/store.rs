@@ -8,11 +8,12 @@ use std::{
 
 use async_trait::async_trait;
 use onepull_mirror::{
-    Digest, Store,
+    Digest, Reservation, Store,
     store::{ByteStream, Presence, StoreError, Watch, blob_path, open_file, read_file},
 };
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use tracing::debug;
 
 use super::{
     ContainerdError, Pace,
@@ -22,7 +23,7 @@ use super::{
     holdings::Holdings,
     ingests,
     link::{Link, Session},
-    listing,
+    listing, reservation,
 };
 
 /// A commit between two looks makes a reader look again; this often only by a rare coincidence.
@@ -191,6 +192,15 @@ impl Store for ContainerdStore {
 
     fn follow(&self, digest: &Digest) -> watch::Receiver<Option<Presence>> {
         self.holdings.follow(digest)
+    }
+
+    async fn reserve(&self, layer: &Digest, size: u64) -> Option<Box<dyn Reservation>> {
+        let session = self.session()?;
+        if session.version? < reservation::SINCE || self.holdings.presence(layer).is_some() {
+            return None;
+        }
+        let reserved = reservation::reserve(session.channel, layer, size).await;
+        reserved.inspect_err(|error| debug!(%layer, %error, "not reserved")).ok()?
     }
 }
 

@@ -28,6 +28,10 @@ use growing::{
     downloads_of_another_namespace_are_not_followed,
 };
 use images::it_keeps_the_promises_of_a_runtime;
+use reserve::{
+    a_pull_waits_for_reserved_layers_and_leaves_its_slots_to_others,
+    a_reserved_layer_is_busy_until_it_is_released,
+};
 use runtime::{Node, requirements, until};
 use sink::{
     a_blob_that_containerd_writes_is_busy, a_hung_containerd_hangs_nobody,
@@ -50,6 +54,7 @@ use warm::{
 mod growing;
 mod images;
 mod ingest;
+mod reserve;
 mod runtime;
 mod sink;
 mod slow;
@@ -107,6 +112,8 @@ on_both_releases! {
     what_was_unpacked_for_no_pull_goes_with_the_image
     a_lease_keeps_layers_that_containerd_discards
     a_pull_in_parallel_pieces_goes_on_at_its_byte_too
+    a_reserved_layer_is_busy_until_it_is_released
+    a_pull_waits_for_reserved_layers_and_leaves_its_slots_to_others
 }
 
 mod a_hung_containerd {

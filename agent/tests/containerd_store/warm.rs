@@ -40,16 +40,16 @@ use crate::{
 const LAYERS: [u64; 2] = [3 << 20, 200_000];
 
 /// An image in a registry, and a node that has nothing of it.
-struct Stage {
-    warm: Warm,
-    registry: Registry,
+pub(crate) struct Stage {
+    pub(crate) warm: Warm,
+    pub(crate) registry: Registry,
     layout: Layout,
     runtime: Arc<ContainerdRuntime>,
     _folder: tempfile::TempDir,
 }
 
 impl Stage {
-    async fn set(version: Version) -> Option<Self> {
+    pub(crate) async fn set(version: Version) -> Option<Self> {
         Self::with(version, Options::default()).await
     }
 
@@ -89,9 +89,16 @@ impl Stage {
         (Part { image: self.image(), role, digest, size: blob.size }, bytes.into())
     }
 
-    fn pull(&self) -> impl Future<Output = Result<(), RuntimeError>> + Send + use<> {
-        let (runtime, repository, image) =
-            (Arc::clone(&self.runtime), self.repository(), self.image());
+    pub(crate) fn pull(&self) -> impl Future<Output = Result<(), RuntimeError>> + Send + use<> {
+        self.pull_of(self.repository(), self.image())
+    }
+
+    pub(crate) fn pull_of(
+        &self,
+        repository: String,
+        image: Digest,
+    ) -> impl Future<Output = Result<(), RuntimeError>> + Send + use<> {
+        let runtime = Arc::clone(&self.runtime);
         async move { timeout(LIMIT, runtime.pull(&repository, &image, None)).await.unwrap() }
     }
 

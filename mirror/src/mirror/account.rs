@@ -1,13 +1,13 @@
 //! Keeps the books of the mirror: what was sent, from where, and what was left to the registry.
 
-use std::{io, sync::Arc};
+use std::sync::Arc;
 
 use futures::StreamExt;
 use tokio::time::Instant;
 use tracing::{error, warn};
 
 use super::{Delivery, Inner};
-use crate::{Digest, fetch::FetchError, metrics::Origin, request::Name, store::ByteStream};
+use crate::{Digest, fetch::is_mismatch, metrics::Origin, request::Name, store::ByteStream};
 
 /// One answer's bytes; accounted for when the answer ends, however it ends.
 struct Open {
@@ -87,9 +87,4 @@ impl Drop for Open {
     fn drop(&mut self) {
         self.mirror.sent(&self.name, self.digest, self.origin, self.first, self.bytes);
     }
-}
-
-fn is_mismatch(error: &io::Error) -> bool {
-    let inner = error.get_ref().and_then(|inner| inner.downcast_ref::<FetchError>());
-    matches!(inner, Some(FetchError::Mismatch(_)))
 }

@@ -19,7 +19,7 @@ use super::{
 use crate::{Digest, manifest::Manifest, recent::Recent, store::Presence};
 
 /// Layers of an image that may be under way: as many as containerd has slots.
-const UNDER_WAY: usize = 3;
+pub(super) const UNDER_WAY: usize = 3;
 
 /// Manifests that came from the registry and were not read yet; one is, with the first layer of it.
 const UNREAD: usize = 16;

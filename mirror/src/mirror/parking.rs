@@ -15,9 +15,6 @@ use tokio::{
 /// Requests of the runtime that may wait for bytes at a time: all of containerd's slots but one.
 const PARKED: usize = 2;
 
-/// How many times longer a stream may stand still than a request may wait for its first byte.
-const BETWEEN_PIECES: u32 = 3;
-
 /// The places of those that wait.
 #[derive(Debug)]
 pub(super) struct Parking {
@@ -49,20 +46,7 @@ impl Parking {
 
     /// Waits for `arrival` as long as that needs no place, then takes one if one is free.
     pub(super) async fn wait<F: Future>(&self, arrival: Pin<&mut F>) -> Wait<F::Output> {
-        self.wait_for(self.crowded, arrival).await
-    }
-
-    /// The same for the next piece of a stream: on slow links shared by three, one takes half a second.
-    pub(super) async fn wait_long<F: Future>(&self, arrival: Pin<&mut F>) -> Wait<F::Output> {
-        self.wait_for(self.crowded * BETWEEN_PIECES, arrival).await
-    }
-
-    async fn wait_for<F: Future>(
-        &self,
-        crowded: Duration,
-        arrival: Pin<&mut F>,
-    ) -> Wait<F::Output> {
-        match timeout(crowded, arrival).await {
+        match timeout(self.crowded, arrival).await {
             Ok(arrived) => Wait::Over(arrived),
             Err(_) => match Arc::clone(&self.spaces).try_acquire_owned() {
                 Ok(space) => Wait::Parked(space),

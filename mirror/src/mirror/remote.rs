@@ -70,7 +70,7 @@ impl Inner {
         self.hit(name, Origin::peer);
         let mut bytes = self.counted(name, digest, Origin::peer, first, fetched.bytes);
         if kept {
-            bytes = self.while_moving(digest, fetched.total.saturating_sub(first), bytes);
+            bytes = self.while_moving(digest, first, fetched.total, bytes);
         }
         Some(response::blob(&digest, fetched.total, part, response::streamed(bytes)))
     }

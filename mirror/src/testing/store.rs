@@ -50,7 +50,21 @@ pub async fn conforms(fixture: &dyn StoreFixture) {
     a_blob_streams_from_any_offset(fixture).await;
     watchers_see_each_change_once(fixture).await;
     aborting_what_is_not_there_changes_nothing(fixture).await;
+    what_was_reserved_can_be_reserved_again(fixture).await;
     growing::conforms(fixture).await;
+}
+
+/// A store whose runtime would wait in a download slot reserves nothing.
+async fn what_was_reserved_can_be_reserved_again(fixture: &dyn StoreFixture) {
+    let (store, layer) = (fixture.store(), Digest::sha256(b"nobody ever stored this layer"));
+    for _ in 0..2 {
+        let Some(reservation) = store.reserve(&layer, 1).await else { return };
+        assert!(store.reserve(&layer, 1).await.is_none());
+        assert_eq!(store.stat(&layer).await.unwrap(), None);
+        reservation.release().await;
+    }
+    let here = fixture.put(b"a layer that is here".as_slice().into()).await;
+    assert!(store.reserve(&here, 20).await.is_none());
 }
 
 async fn an_absent_blob_is_absent(fixture: &dyn StoreFixture) {

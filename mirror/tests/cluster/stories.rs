@@ -159,7 +159,8 @@ fn who_waits_for_the_first_byte_of_a_node_that_goes_dark_goes_on_elsewhere() {
 #[should_panic(expected = "sent nothing for")]
 fn a_node_that_waits_for_ever_is_found_out() {
     let ever = Duration::from_secs(3600);
-    let deadlines = Deadlines { stall: ever, pause: ever, starved: ever, ..Deadlines::default() };
+    let deadlines =
+        Deadlines { stall: ever, pause: ever, starved: ever, still: ever, ..Deadlines::default() };
     let mut lab = Lab::with_deadlines(SEED, 8, image(), deadlines);
     let relay = relay_at_work(&mut lab);
     lab.cut(&[&relay]);

@@ -26,8 +26,9 @@ const PATIENT: Deadlines = Deadlines {
     claim: LONG,
     claim_unanswered: LONG,
     arrival: LONG,
-    // These two give a slot back instead; see `order` and `parked`.
+    // These three give a slot back instead; see `order` and `parked`.
     turn: LONG,
+    still: LONG,
     crowded: LONG,
     first_byte: LONG,
     ahead: LONG,
@@ -49,6 +50,7 @@ const BRIEF: Deadlines = Deadlines {
     claim_unanswered: Duration::from_millis(10),
     arrival: Duration::from_millis(1000),
     turn: Duration::from_millis(30),
+    still: LONG,
     crowded: Duration::from_millis(100),
     first_byte: Duration::from_millis(1000),
     ahead: Duration::from_millis(900),

@@ -86,21 +86,17 @@ pub(crate) async fn evil_counted(
     asked
 }
 
-/// A peer that sends `bytes` up to `reach` and then ends as `end` does.
+/// A peer that sends `bytes` up to `reach` and then ends as `end` does; how often it was asked.
 pub(crate) async fn peer_until(
     network: &MemoryNetwork,
     bytes: &[u8],
     reach: usize,
     end: impl Fn(Vec<u8>) -> Body + Clone + Send + Sync + 'static,
-) {
-    let bytes = Arc::new(bytes.to_vec());
-    let digest = Digest::sha256(&bytes);
-    evil_peer(network, digest, move |request| {
-        let (bytes, end) = (Arc::clone(&bytes), end.clone());
-        async move {
-            let first = first_byte(&request);
-            answer(first, bytes.len(), end(bytes[first..reach.max(first)].to_vec()))
-        }
+) -> Arc<AtomicUsize> {
+    let bytes = bytes.to_vec();
+    evil_counted(network, Digest::sha256(&bytes), move |request| {
+        let first = first_byte(&request);
+        answer(first, bytes.len(), end(bytes[first..reach.max(first)].to_vec()))
     })
-    .await;
+    .await
 }

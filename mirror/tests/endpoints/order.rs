@@ -1,11 +1,19 @@
 //! Layers that are asked for in another order than their manifest's.
 
+use std::{collections::BTreeSet, sync::Arc};
+
+use async_trait::async_trait;
 use http::StatusCode;
-use onepull_mirror::{Digest, router::MemoryNetwork};
+use onepull_mirror::{
+    Digest, Reservation, Store,
+    router::MemoryNetwork,
+    store::{ByteStream, FolderStore, Presence, StoreError, Watch},
+};
+use tokio::sync::watch;
 
 use crate::{
     parked::image,
-    support::{Node, manifest},
+    support::{Node, manifest, noise},
 };
 
 const MIB: u64 = 1 << 20;
@@ -91,4 +99,78 @@ async fn small_layers_and_layers_of_a_lone_node_come_as_they_are_asked_for() {
     let image = self::image(&lone, &layers, 2 * MIB).await;
     lone.get(&manifest(&image), &[]).await;
     assert!(!gives_its_slot_back(&lone, &layers[4]).await);
+}
+
+/// The layers that are reserved now.
+type Reserved = watch::Sender<BTreeSet<Digest>>;
+
+/// A store whose runtime waits for what is reserved.
+struct Reserving {
+    store: Arc<FolderStore>,
+    reserved: Reserved,
+}
+
+/// It ends when it is dropped.
+struct Until {
+    layer: Digest,
+    reserved: Reserved,
+}
+
+#[async_trait]
+impl Store for Reserving {
+    async fn stat(&self, digest: &Digest) -> Result<Option<Presence>, StoreError> {
+        self.store.stat(digest).await
+    }
+
+    async fn open(&self, digest: &Digest, offset: u64) -> Result<ByteStream, StoreError> {
+        self.store.open(digest, offset).await
+    }
+
+    async fn abort(&self, digest: &Digest) -> Result<(), StoreError> {
+        self.store.abort(digest).await
+    }
+
+    fn watch(&self) -> Watch {
+        self.store.watch()
+    }
+
+    fn follow(&self, digest: &Digest) -> watch::Receiver<Option<Presence>> {
+        self.store.follow(digest)
+    }
+
+    async fn reserve(&self, layer: &Digest, _: u64) -> Option<Box<dyn Reservation>> {
+        self.reserved.send_modify(|reserved| assert!(reserved.insert(*layer)));
+        Some(Box::new(Until { layer: *layer, reserved: self.reserved.clone() }))
+    }
+}
+
+#[async_trait]
+impl Reservation for Until {
+    async fn release(self: Box<Self>) {}
+}
+
+impl Drop for Until {
+    fn drop(&mut self) {
+        self.reserved.send_modify(|reserved| assert!(reserved.remove(&self.layer)));
+    }
+}
+
+#[tokio::test]
+async fn layers_whose_turn_has_not_come_are_reserved_until_it_has() {
+    let network = MemoryNetwork::default();
+    let reserved = Reserved::default();
+    let seen = reserved.clone();
+    let node =
+        Node::start_with(&network, |store| Arc::new(Reserving { store, reserved: seen })).await;
+    let _other = Node::start(&network).await;
+    let blobs: Vec<_> = (0..5).map(|layer| noise(1 << 20, 51 + 2 * layer)).collect();
+    let layers: Vec<_> = blobs.iter().map(|blob| Digest::sha256(blob)).collect();
+    let image = image(&node, &layers, MIB).await;
+    assert_eq!(node.get(&manifest(&image), &[]).await.status, StatusCode::OK);
+    let mut reserved = reserved.subscribe();
+    assert!(reserved.borrow().iter().eq(&BTreeSet::from([layers[3], layers[4]])));
+    node.hold(&blobs[1]).await;
+    let _ = reserved.wait_for(|reserved| reserved.iter().eq([&layers[4]])).await;
+    node.hold(&blobs[0]).await;
+    let _ = reserved.wait_for(BTreeSet::is_empty).await;
 }

@@ -1,6 +1,12 @@
 //! Requests that wait for bytes while others of the node need its download slots.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
 
 use futures::future::join_all;
 use http::StatusCode;
@@ -12,7 +18,7 @@ use tokio::{
 
 use crate::{
     evil::{peer_until, stalled},
-    support::{Node, QUICK, blob, manifest, noise},
+    support::{Answer, Node, QUICK, blob, manifest, noise},
 };
 
 /// containerd's slots for all its pulls.
@@ -22,9 +28,16 @@ const SLOTS: usize = 3;
 /// machine. A stall lasts longer.
 const ROUNDS: Duration = QUICK.crowded.saturating_mul(10);
 
+/// For how long a mirror keeps a stream for its runtime.
+const BACK: Duration = Duration::from_secs(5);
+
 /// For a stall that no deadline but the shortest ends.
-const PATIENT: Deadlines =
-    Deadlines { stall: Duration::from_secs(3), pause: Duration::from_secs(3), ..QUICK };
+const PATIENT: Deadlines = Deadlines {
+    stall: Duration::from_secs(3),
+    pause: Duration::from_secs(3),
+    still: Duration::from_millis(750),
+    ..QUICK
+};
 
 /// What the runtime asks for in a pull, in this order, each in a slot of its own.
 struct Image {
@@ -101,12 +114,14 @@ async fn an_unrelated_pull_gets_its_slots_while_all_layers_of_another_wait() {
 }
 
 #[tokio::test]
-async fn an_unrelated_pull_gets_its_slots_while_all_streams_of_another_stall() {
+async fn an_unrelated_pull_gets_its_slots_while_all_streams_of_another_stall_and_are_asked_for_once()
+ {
     let network = MemoryNetwork::default();
     let node = Node::start_as(&network, PATIENT, |store| store, |router| Arc::new(router)).await;
     let layers: Vec<_> = (0..4).map(|layer| noise(4 << 20, 33 + 2 * layer)).collect();
+    let mut asked = Vec::new();
     for layer in &layers {
-        peer_until(&network, layer, 2 << 20, stalled).await;
+        asked.push(peer_until(&network, layer, 2 << 20, stalled).await);
     }
     let layers: Vec<_> = layers.iter().map(|layer| Digest::sha256(layer)).collect();
     let large = Image { manifest: image(&node, &layers, 4 << 20).await, layers };
@@ -115,8 +130,53 @@ async fn an_unrelated_pull_gets_its_slots_while_all_streams_of_another_stall() {
     let small = Image { manifest: image(&holder, &layers, 5000).await, layers: layers.into() };
     let slots = Semaphore::new(SLOTS);
     let storm = pull(&node, &slots, &large);
-    let ((), took) = tokio::join!(storm, pull_behind(&node, &slots, &small));
+    let small = async {
+        let took = pull_behind(&node, &slots, &small).await;
+        let asked = asked.iter().map(|asked| asked.load(Ordering::Relaxed));
+        (took, asked.max())
+    };
+    let ((), (took, asked)) = tokio::join!(storm, small);
     assert!(took < ROUNDS, "{took:?}");
+    assert_eq!(asked, Some(1), "a stream that was set aside is taken up");
+}
+
+/// A node, and a blob of which its peer sends half and no more.
+async fn half(seed: u64) -> (Node, Digest, Arc<AtomicUsize>) {
+    let network = MemoryNetwork::default();
+    let node = Node::start_as(&network, PATIENT, |store| store, |router| Arc::new(router)).await;
+    let bytes = noise(4 << 20, seed);
+    let asked = peer_until(&network, &bytes, 2 << 20, stalled).await;
+    (node, Digest::sha256(&bytes), asked)
+}
+
+#[tokio::test]
+async fn a_stream_that_stands_still_gives_its_slot_back_with_a_byte_each_time() {
+    let (node, layer, asked) = half(41).await;
+    let answer = node.get_blob(&layer).await;
+    assert_eq!((answer.status, answer.complete), (StatusCode::OK, false));
+    let have = answer.body.len();
+    assert!(have > 1 << 20);
+    for have in (have..).take(5) {
+        let answer = rest(&node, &layer, have).await;
+        assert_eq!((answer.status, answer.body.len()), (StatusCode::PARTIAL_CONTENT, 1));
+    }
+    assert_eq!(asked.load(Ordering::Relaxed), 1);
+}
+
+#[tokio::test]
+async fn a_stream_that_the_runtime_does_not_come_back_to_is_let_go() {
+    let (node, layer, asked) = half(43).await;
+    let have = node.get_blob(&layer).await.body.len();
+    // One that asks for another byte has begun anew.
+    assert_eq!(rest(&node, &layer, have - 1).await.body.len(), 1);
+    assert_eq!(asked.load(Ordering::Relaxed), 2);
+    tokio::time::sleep(BACK + Duration::from_secs(1)).await;
+    rest(&node, &layer, have).await;
+    assert_eq!(asked.load(Ordering::Relaxed), 3);
+}
+
+async fn rest(node: &Node, layer: &Digest, first: usize) -> Answer {
+    node.get(&blob(layer), &[("range", &format!("bytes={first}-"))]).await
 }
 
 #[tokio::test]

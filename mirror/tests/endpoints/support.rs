@@ -38,6 +38,7 @@ pub(crate) const QUICK: Deadlines = Deadlines {
     claim_unanswered: Duration::from_millis(10),
     arrival: Duration::from_secs(3),
     turn: Duration::from_millis(30),
+    still: Duration::from_secs(2),
     crowded: Duration::from_millis(250),
     first_byte: Duration::from_secs(3),
     ahead: Duration::from_millis(2500),

@@ -3,7 +3,7 @@
 use onepull_mirror::sink::{Part, Role};
 
 /// The name that a pull of the blob would use: who has it open is the only one who writes.
-pub(super) fn name(blob: &Part) -> String {
+pub(crate) fn name(blob: &Part) -> String {
     let role = match blob.role {
         Role::Index => "index",
         Role::Manifest => "manifest",
