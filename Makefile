@@ -91,7 +91,7 @@ lint: protoc ## Check format, lints and documentation.
 bench: protoc ## Measure one hop beside nginx, and the cost of a miss (root for the latter).
 	cargo build --release --locked --workspace
 	target/release/onepull-loadtest hop --out target/bench/hop
-	target/release/onepull-loadtest overhead --pairs 30 --out target/bench/overhead
+	target/release/onepull-loadtest overhead --settle 210 --pairs 30 --out target/bench/overhead
 
 .PHONY: bench-control
 bench-control: protoc ## Measure the controller on 1,000 simulated nodes with 20 images each, then on 5,000.

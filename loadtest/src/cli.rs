@@ -154,11 +154,14 @@ fn beside_this_program(name: &str) -> PathBuf {
 }
 
 fn within(flag: &'static str, given: u32, most: u32) -> Result<(), UsageError> {
-    match given {
-        0 => Err(UsageError::OutOfRange { flag, least: 1, most, given }),
-        given if given > most => Err(UsageError::OutOfRange { flag, least: 1, most, given }),
-        _ => Ok(()),
+    from_to(flag, given, 1, most)
+}
+
+fn from_to(flag: &'static str, given: u32, least: u32, most: u32) -> Result<(), UsageError> {
+    if (least..=most).contains(&given) {
+        return Ok(());
     }
+    Err(UsageError::OutOfRange { flag, least, most, given })
 }
 
 #[cfg(test)]

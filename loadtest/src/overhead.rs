@@ -12,6 +12,7 @@ use std::{fs, path::PathBuf, sync::Arc, time::Duration};
 use onepull_testbed::{Version, layout::Spec};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use tokio::time::sleep;
 
 use crate::{
     arm::Arm,
@@ -46,6 +47,8 @@ const WARM_UP: u32 = 2;
 pub struct OverheadConfig {
     /// Nodes with an agent: one pulls, the others hold nothing.
     pub nodes: u32,
+    /// How long the nodes rest before misses are timed.
+    pub settle: Duration,
     /// Misses timed at the mirror of each node.
     pub misses: u32,
     /// How many pairs of pulls.
@@ -193,6 +196,10 @@ impl<'a> Bench<'a> {
     }
 
     async fn misses(&self) -> Result<Misses, OverheadError> {
+        if !self.config.settle.is_zero() {
+            tracing::info!("resting for {} s", self.config.settle.as_secs());
+            sleep(self.config.settle).await;
+        }
         let mut took = Vec::new();
         for node in 0..self.config.nodes as usize {
             took.extend(self.fleet.time_misses(node, self.config.misses as usize).await?);

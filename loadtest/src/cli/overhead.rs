@@ -1,10 +1,10 @@
 //! Flags of `overhead`.
 
-use std::path::PathBuf;
+use std::{path::PathBuf, time::Duration};
 
 use clap::Args;
 
-use super::{ContainerdArg, OutputArg, UsageError, agent_beside_this_program, within};
+use super::{ContainerdArg, OutputArg, UsageError, agent_beside_this_program, from_to, within};
 use crate::{overhead::OverheadConfig, units::ByteSize};
 
 const EXAMPLES: &str = "\
@@ -14,6 +14,8 @@ the worst case. Links are not shaped. Results: a table on standard output, and O
 
 /// As many as a run of real containerds may have on one machine.
 const MOST_NODES: u32 = 64;
+/// An hour. Nodes that rest longer do nothing else.
+const MOST_SETTLE: u32 = 3_600;
 /// More misses than say anything more.
 const MOST_MISSES: u32 = 10_000;
 /// More pairs than anyone has time for; a typing error.
@@ -28,6 +30,11 @@ pub struct OverheadArgs {
     /// Nodes, each with a containerd and an agent.
     #[arg(long, default_value_t = 8, value_name = "N")]
     nodes: u32,
+
+    /// How long the nodes rest before misses are timed. Those that have known each other for 203 s
+    /// need fewer answers to know that nobody has a blob.
+    #[arg(long, default_value_t = 0, value_name = "SECONDS")]
+    settle: u32,
 
     /// Misses timed at the mirror of each node.
     #[arg(long, default_value_t = 100, value_name = "M")]
@@ -71,11 +78,13 @@ impl OverheadArgs {
     /// When a number is out of range.
     pub fn build(&self) -> Result<OverheadConfig, UsageError> {
         within("nodes", self.nodes, MOST_NODES)?;
+        from_to("settle", self.settle, 0, MOST_SETTLE)?;
         within("misses", self.misses, MOST_MISSES)?;
         within("pairs", self.pairs, MOST_PAIRS)?;
         within("layers", self.layers, MOST_LAYERS)?;
         Ok(OverheadConfig {
             nodes: self.nodes,
+            settle: Duration::from_secs(self.settle.into()),
             misses: self.misses,
             pairs: self.pairs,
             image_size: self.image_size,
