@@ -50,6 +50,7 @@ pub use router::Libp2pRouter;
 
 use agent_version::AgentVersion;
 use roster::Placed;
+use router::Records;
 
 /// How long a provider record lives where it was placed. A node that is gone for good is still
 /// found for this long, at the price of one refused connection; renewing costs each holder some 40
@@ -168,10 +169,15 @@ impl P2p {
         let endpoint = SocketAddr::new(config.advertise, config.peer_endpoint_port);
         let placed = Placed::new(*swarm.local_peer_id(), Peer { endpoint, zone: config.zone });
         let local_addr = SocketAddr::new(config.listen.ip(), listeners.port);
-        let (router, seat) = router::new(placed, local_addr, bootstrap.is_empty());
+        let republish = config.record_ttl / 3;
+        let records = Records {
+            others: swarm.behaviour_mut().kad.store_mut().others(),
+            round: announcements::round(republish),
+        };
+        let (router, seat) = router::new(placed, local_addr, bootstrap.is_empty(), records);
         let mut me = listeners.addresses;
         me.insert(advertised);
-        let node = node::Node::new(swarm, seat, me, bootstrap, config.record_ttl / 3);
+        let node = node::Node::new(swarm, seat, me, bootstrap, republish);
         tracker.spawn(node.run(cancel));
         Ok(router)
     }

@@ -74,9 +74,13 @@ fn joining(bootstrap: &[&TestNode]) -> P2pConfig {
 
 /// `count` nodes that have met: up to 20 all know each other, more all know the first.
 async fn cluster(count: usize) -> Vec<TestNode> {
-    let mut nodes = vec![TestNode::start(config()).await];
+    cluster_of(count, |config| config).await
+}
+
+async fn cluster_of(count: usize, set: impl Fn(P2pConfig) -> P2pConfig) -> Vec<TestNode> {
+    let mut nodes = vec![TestNode::start(set(config())).await];
     for _ in 1..count {
-        let node = TestNode::join(&[&nodes[0]]).await;
+        let node = TestNode::start(set(joining(&[&nodes[0]]))).await;
         nodes.push(node);
     }
     let must_know_all = if count <= 20 { &nodes[..] } else { &nodes[..1] };
@@ -99,6 +103,17 @@ async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
 async fn until_found(node: &TestNode, digest: &Digest, holders: &[&TestNode]) {
     let holders: BTreeSet<_> = holders.iter().map(|holder| holder.endpoint).collect();
     until("the holders are found", async || node.finds(digest).await == holders).await;
+}
+
+/// A node that repeats what it announces every three seconds.
+fn restless(config: P2pConfig) -> P2pConfig {
+    P2pConfig { record_ttl: Duration::from_secs(9), ..config }
+}
+
+async fn until_sure(nodes: &[TestNode]) {
+    let unknown = digest("unknown");
+    let are_sure = async || nodes.iter().all(|node| node.router.knows_of_nobody(&unknown));
+    until("all know of nobody", are_sure).await;
 }
 
 fn digest(name: &str) -> Digest {
@@ -238,6 +253,31 @@ async fn eight_idle_nodes_answer_a_lookup_in_milliseconds() {
     // Unoptimised and beside other tests; a walk that waited for anything would take far longer.
     assert!(unknown.p50 < Duration::from_millis(100), "{unknown:?}");
     assert!(known.p50 < Duration::from_millis(100), "{known:?}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn few_nodes_know_whether_anybody_holds_a_digest_but_for_what_newcomers_hold() {
+    let mut nodes = cluster_of(4, restless).await;
+    assert!(nodes.iter().all(|node| !node.router.knows_of_nobody(&digest("unknown"))));
+    until_sure(&nodes).await;
+    for (n, holder) in nodes.iter().enumerate() {
+        let layer = digest(&format!("layer-{n}"));
+        holder.router.announce(&layer).await;
+        let others = || nodes.iter().filter(|node| node.endpoint != holder.endpoint);
+        until("all others know", async || {
+            others().all(|other| !other.router.knows_of_nobody(&layer))
+        })
+        .await;
+        assert!(holder.router.knows_of_nobody(&layer), "of nobody else");
+    }
+    let newcomer = TestNode::start(restless(joining(&[&nodes[0]]))).await;
+    until("nobody is sure", async || {
+        nodes.iter().all(|node| !node.router.knows_of_nobody(&digest("unknown")))
+    })
+    .await;
+    nodes.push(newcomer);
+    until_sure(&nodes).await;
+    assert!(!nodes[4].router.knows_of_nobody(&digest("layer-0")), "it was told too");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -44,4 +44,10 @@ pub trait Router: Send + Sync + 'static {
     /// The live nodes closest to `digest`, this one among them, nearest first, from what this node
     /// knows now; no network is asked. The first is the coordinator of its claims.
     fn closest(&self, digest: &Digest) -> Vec<Peer>;
+
+    /// Whether this node would most likely know by now if another had announced `digest`, and knows of
+    /// none. No network is asked; `false` in any doubt.
+    fn knows_of_nobody(&self, _digest: &Digest) -> bool {
+        false
+    }
 }

@@ -50,6 +50,12 @@ struct Held {
     narrow: u32,
 }
 
+/// How long a node takes to announce all that it holds: each digest is due once in `republish`, and
+/// then walks.
+pub(super) fn round(republish: Duration) -> Duration {
+    republish + LONGEST_WALK
+}
+
 // === impl Announcements ===
 
 impl<Id: Copy + Eq + Hash> Announcements<Id> {

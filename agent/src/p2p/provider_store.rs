@@ -5,12 +5,14 @@
 //! hands records out in a new random order each time, and when a key is full a newcomer takes a
 //! random place, so that what is kept stays a fair sample. It also drops expired records by itself
 //! and keeps a provider's addresses once, not once per record. Value records are refused.
+//!
+//! What others placed here can be looked at from outside the swarm's task ([`Others`]).
 
 use std::{
     borrow::Cow,
     collections::{HashMap, hash_map},
     iter,
-    sync::Arc,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
 use libp2p::{
@@ -38,17 +40,29 @@ const MOST_ADDRESSES: usize = 4;
 pub(super) struct ProviderStore {
     local: PeerId,
     own: HashMap<RecordKey, ProviderRecord>,
-    others: HashMap<RecordKey, Vec<Held>>,
+    others: Others,
     /// Each provider once; the records share it.
     providers: HashMap<PeerId, Arc<Provider>>,
 }
 
-#[derive(PartialEq, Eq)]
+/// The records that others placed here. Clones share them.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Others(Arc<Mutex<Placed>>);
+
+#[derive(Debug, Default)]
+struct Placed {
+    held: HashMap<RecordKey, Vec<Held>>,
+    /// Keys of this node's own records, for which there is no other room.
+    own: usize,
+}
+
+#[derive(Debug, PartialEq, Eq)]
 struct Provider {
     id: PeerId,
     addresses: Vec<Multiaddr>,
 }
 
+#[derive(Debug)]
 struct Held {
     provider: Arc<Provider>,
     expires: Option<std::time::Instant>,
@@ -69,7 +83,7 @@ impl ProviderStore {
 
     /// Drops what has expired by `now`, and the providers that no record names any more.
     pub(super) fn sweep(&mut self, now: Instant) {
-        self.others.retain(|_, held| {
+        self.others.lock().held.retain(|_, held| {
             held.retain(|record| !record.is_expired(now.into_std()));
             !held.is_empty()
         });
@@ -89,10 +103,38 @@ impl ProviderStore {
         }
     }
 
+    /// What others placed here, now and from now on.
+    pub(super) fn others(&self) -> Others {
+        self.others.clone()
+    }
+
     fn has_room_for(&self, key: &RecordKey) -> bool {
-        self.own.contains_key(key)
-            || self.others.contains_key(key)
-            || self.own.len() + self.others.len() < MOST_KEYS
+        let placed = self.others.lock();
+        self.own.contains_key(key) || placed.held.contains_key(key) || placed.has_room()
+    }
+}
+
+// === impl Others ===
+
+impl Others {
+    /// Whether none of them names a holder of `key` at `now`, and none was refused for want of room.
+    pub(super) fn name_nobody(&self, key: &RecordKey, now: Instant) -> bool {
+        let placed = self.lock();
+        let mut held = placed.held.get(key).into_iter().flatten();
+        placed.has_room() && held.all(|record| record.is_expired(now.into_std()))
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Placed> {
+        // Single insertions and removals.
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+// === impl Placed ===
+
+impl Placed {
+    fn has_room(&self) -> bool {
+        self.own + self.held.len() < MOST_KEYS
     }
 }
 
@@ -123,11 +165,13 @@ impl RecordStore for ProviderStore {
         }
         if record.provider == self.local {
             self.own.insert(record.key.clone(), record);
+            self.others.lock().own = self.own.len();
             return Ok(());
         }
         let provider = self.share(record.provider, record.addresses);
         let fresh = Held { provider, expires: record.expires };
-        let held = self.others.entry(record.key).or_default();
+        let mut placed = self.others.lock();
+        let held = placed.held.entry(record.key).or_default();
         let place = held.iter().position(|other| other.provider.id == record.provider);
         match place {
             Some(place) => held[place] = fresh,
@@ -139,7 +183,8 @@ impl RecordStore for ProviderStore {
 
     fn providers(&self, key: &RecordKey) -> Vec<ProviderRecord> {
         let now = Instant::now().into_std();
-        let others = self.others.get(key).into_iter().flatten();
+        let placed = self.others.lock();
+        let others = placed.held.get(key).into_iter().flatten();
         let mut records: Vec<_> = others
             .filter(|held| !held.is_expired(now))
             .map(|held| ProviderRecord {
@@ -162,7 +207,9 @@ impl RecordStore for ProviderStore {
         if *provider == self.local {
             self.own.remove(key);
         }
-        if let hash_map::Entry::Occupied(mut held) = self.others.entry(key.clone()) {
+        let mut placed = self.others.lock();
+        placed.own = self.own.len();
+        if let hash_map::Entry::Occupied(mut held) = placed.held.entry(key.clone()) {
             held.get_mut().retain(|record| record.provider.id != *provider);
             if held.get().is_empty() {
                 held.remove();
@@ -235,7 +282,26 @@ mod tests {
         assert_eq!(ids(&store, "layer"), []);
         assert_eq!(store.addresses(&provider).len(), 1);
         store.sweep(Instant::now());
-        assert!(store.others.is_empty() && store.providers.is_empty());
+        assert!(store.others.lock().held.is_empty() && store.providers.is_empty());
+    }
+
+    #[test]
+    fn others_name_a_holder_until_its_record_expires_and_nobody_for_sure_while_there_is_no_room() {
+        let mut store = ProviderStore::new(PeerId::random());
+        let (others, now) = (store.others(), Instant::now());
+        assert!(others.name_nobody(&key("layer"), now));
+        let provider = PeerId::random();
+        store.add_provider(record("layer", provider, MINUTE)).unwrap();
+        assert!(!others.name_nobody(&key("layer"), now));
+        assert!(others.name_nobody(&key("other"), now));
+        assert!(others.name_nobody(&key("layer"), now + 2 * MINUTE));
+        for n in 1..MOST_KEYS {
+            store.add_provider(record(&n.to_string(), provider, MINUTE)).unwrap();
+        }
+        assert!(store.add_provider(record("other", provider, MINUTE)).is_err());
+        assert!(!others.name_nobody(&key("other"), now), "it may have been refused");
+        store.remove_provider(&key("layer"), &provider);
+        assert!(others.name_nobody(&key("layer"), now));
     }
 
     #[test]

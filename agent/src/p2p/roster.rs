@@ -4,7 +4,7 @@
 //! claim's coordinator waits for nobody. Any libp2p node can take part in the DHT, but only a peer
 //! whose agent version says where its peer endpoint is gets in here.
 
-use std::{collections::HashMap, net::SocketAddr, sync::Arc};
+use std::{collections::HashMap, net::SocketAddr, sync::Arc, time::Duration};
 
 use libp2p::{
     PeerId, identify,
@@ -17,6 +17,10 @@ use super::{
     address::{is_reachable, socket_addr},
     agent_version::AgentVersion,
 };
+
+/// The most peers for which [`tells_all`] is true. An announcement that reached two thirds of its peers or
+/// fewer is repeated soon (see `reach`), so of so many at most two were not told.
+const FEW: usize = 9;
 
 /// A node and its place in the key space.
 #[derive(Clone, Debug)]
@@ -124,6 +128,13 @@ impl Placed {
     }
 }
 
+/// Whether all `others` tell this node what they hold, and have had a `round` for it: in so small a
+/// cluster every node is among the 20 closest to every digest.
+pub(super) fn tells_all(others: &[Live], round: Duration, now: Instant) -> bool {
+    let are_few = (1..=FEW).contains(&others.len());
+    are_few && others.iter().all(|live| now >= live.since + round)
+}
+
 /// The nodes among `me` and `others` that are closest to `digest`, nearest first: by XOR of the
 /// hashes of their DHT names with that of the digest, as in kad itself. At most 20, the width of a
 /// bucket: beyond that a node's picture of its neighbourhood is not reliable anyway.
@@ -155,6 +166,7 @@ mod tests {
     use libp2p::identity::Keypair;
 
     use super::*;
+    use crate::p2p::reach::{expected, is_few};
 
     fn info(agent_version: &str, address: &str) -> identify::Info {
         identify::Info {
@@ -165,6 +177,36 @@ mod tests {
             protocols: Vec::new(),
             observed_addr: "/ip4/127.0.0.1/tcp/1".parse().unwrap(),
             signed_peer_record: None,
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn few_peers_tell_all_once_each_has_had_a_round() {
+        let (round, start) = (Duration::from_secs(203), Instant::now());
+        let told = |roster: &Roster, at| tells_all(&roster.snapshot(), round, at);
+        let mut roster = Roster::default();
+        assert!(!told(&roster, start + round), "nobody is there");
+        for host in 1..=9 {
+            enter(&mut roster, PeerId::random(), host);
+            assert!(told(&roster, start + round), "{host} peers");
+            assert!(!told(&roster, start + round - Duration::from_millis(1)));
+        }
+        tokio::time::advance(round).await;
+        let newcomer = PeerId::random();
+        roster.lost(&roster.peers.keys().next().copied().unwrap());
+        enter(&mut roster, newcomer, 10);
+        assert!(!told(&roster, start + round), "one is new");
+        assert!(told(&roster, start + 2 * round));
+        enter(&mut roster, PeerId::random(), 11);
+        assert!(!told(&roster, start + 3 * round), "too many");
+    }
+
+    /// So two nodes that know of nobody are enough, but for the two that were missed.
+    #[test]
+    fn an_announcement_that_is_not_repeated_missed_two_peers_at_most() {
+        for peers in 1..=FEW {
+            let told = (0..=peers).find(|told| !is_few(*told, expected(peers))).unwrap();
+            assert!(peers - told <= 2, "{told} of {peers}");
         }
     }
 

@@ -1,15 +1,19 @@
 //! The handle on a node's part of the DHT: commands go to its task, live peers come by snapshot.
 
-use std::{net::SocketAddr, sync::Arc};
+use std::{net::SocketAddr, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use futures::{StreamExt, stream, stream::BoxStream};
 use onepull_mirror::{Digest, Peer, Router};
-use tokio::sync::{mpsc, watch};
+use tokio::{
+    sync::{mpsc, watch},
+    time::Instant,
+};
 
 use super::{
     RouterMetrics,
-    roster::{self, Placed, Snapshot},
+    provider_store::Others,
+    roster::{self, Placed, Snapshot, record_key},
 };
 
 /// Commands that wait for the task. It takes microseconds for each, so this is a burst of
@@ -28,6 +32,15 @@ pub struct Libp2pRouter {
     me: Arc<Placed>,
     local_addr: SocketAddr,
     metrics: RouterMetrics,
+    records: Records,
+}
+
+/// What this node was told by others, and how long it takes until it was told everything.
+#[derive(Clone, Debug)]
+pub(super) struct Records {
+    pub(super) others: Others,
+    /// In which holders announce everything once.
+    pub(super) round: Duration,
 }
 
 /// What the task is asked to do.
@@ -63,14 +76,19 @@ pub(super) struct Seat {
 }
 
 /// A router and its task's seat; `is_only_me` says that there is nobody to join.
-pub(super) fn new(me: Placed, local_addr: SocketAddr, is_only_me: bool) -> (Libp2pRouter, Seat) {
+pub(super) fn new(
+    me: Placed,
+    local_addr: SocketAddr,
+    is_only_me: bool,
+    records: Records,
+) -> (Libp2pRouter, Seat) {
     let (sender, commands) = mpsc::channel(MOST_COMMANDS);
     let view = View { live: Snapshot::default(), is_only_me };
     let (view, seen) = watch::channel(view);
     let metrics = RouterMetrics::default();
     let seat = Seat { commands, view, metrics: metrics.clone() };
     let me = Arc::new(me);
-    (Libp2pRouter { commands: sender, view: seen, me, local_addr, metrics }, seat)
+    (Libp2pRouter { commands: sender, view: seen, me, local_addr, metrics, records }, seat)
 }
 
 // === impl Libp2pRouter ===
@@ -125,5 +143,11 @@ impl Router for Libp2pRouter {
     fn closest(&self, digest: &Digest) -> Vec<Peer> {
         let live = self.view.borrow().live.clone();
         roster::closest(&self.me, &live, digest)
+    }
+
+    fn knows_of_nobody(&self, digest: &Digest) -> bool {
+        let (live, now) = (self.view.borrow().live.clone(), Instant::now());
+        let Records { others, round } = &self.records;
+        roster::tells_all(&live, *round, now) && others.name_nobody(&record_key(digest), now)
     }
 }

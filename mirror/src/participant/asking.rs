@@ -23,9 +23,18 @@ const TRIED: usize = 2;
 /// second or two; until then it takes itself for the closest to many digests that it is not closest to.
 const NEW: Duration = Duration::from_secs(5);
 
+/// What a coordinator says.
+#[derive(Debug)]
+pub(crate) struct Ruling {
+    /// Where the blob comes from.
+    pub(crate) verdict: Verdict,
+    /// Neither the coordinator nor this node knows anybody who holds it: a search would find nobody.
+    pub(crate) is_alone: bool,
+}
+
 impl Participant {
     /// What the coordinator of a blob says; `None` when there is none that answers in time.
-    pub(crate) async fn claim(&self, wanted: &Wanted) -> Option<Verdict> {
+    pub(crate) async fn claim(&self, wanted: &Wanted) -> Option<Ruling> {
         let claim = Claim {
             digest: wanted.digest,
             node: self.me.clone(),
@@ -36,21 +45,21 @@ impl Participant {
             total: wanted.size,
         };
         let started = Instant::now();
-        let mut verdict = None;
+        let mut ruling = None;
         let coordinators = self.to_ask(&claim.digest, started);
         let passes_over = self.passes_over_the_closest(&claim.digest, started);
         for (passed, coordinator) in coordinators.into_iter().enumerate() {
             let grant = self.grant(&coordinator, Instant::now());
             let insists = passed > 0 || passes_over;
-            verdict = self.ask(coordinator, claim.clone(), insists, grant).await;
-            if verdict.is_some() {
+            ruling = self.ask(coordinator, claim.clone(), insists, grant).await;
+            if ruling.is_some() {
                 break;
             }
         }
         let took = started.elapsed();
-        debug!(digest = %claim.digest, have = claim.have, ?verdict, ?took, "claimed");
-        self.metrics.claimed(verdict.as_ref(), took);
-        verdict
+        debug!(digest = %claim.digest, have = claim.have, ?ruling, ?took, "claimed");
+        self.metrics.claimed(ruling.as_ref().map(|ruling| &ruling.verdict), took);
+        ruling
     }
 
     /// How long to wait for a coordinator: briefly after a wait that was for nothing, unless this one
@@ -66,7 +75,9 @@ impl Participant {
     /// here, however many nodes they have to pass.
     pub(crate) async fn is_arriving(&self, digest: &Digest) -> bool {
         match self.claim(&Wanted::new(*digest, 0, false)).await {
-            Some(Verdict::Follow(parents)) => parents.iter().any(|parent| parent.have > 0),
+            Some(Ruling { verdict: Verdict::Follow(parents), .. }) => {
+                parents.iter().any(|parent| parent.have > 0)
+            }
             _ => false,
         }
     }
@@ -91,15 +102,20 @@ impl Participant {
         claim: Claim,
         insists: bool,
         grant: Grant,
-    ) -> Option<Verdict> {
+    ) -> Option<Ruling> {
         let mut at = coordinator.endpoint;
         let mut asked = Ask { claim, hops: if insists { MOST_HOPS } else { 0 } };
         loop {
             if at == self.me.endpoint {
-                return Some(self.decide(&asked.claim));
+                // Two have to know of nobody, and this would be one.
+                return Some(self.decide(&asked.claim).into());
             }
             match self.send(at, &asked, grant).await? {
-                Answer::Verdict(verdict) => return Some(verdict),
+                Answer::Verdict(verdict) => return Some(verdict.into()),
+                Answer::LeadAlone => {
+                    let is_alone = self.knows_of_nobody(&asked.claim.digest);
+                    return Some(Ruling { verdict: Verdict::Lead, is_alone });
+                }
                 Answer::Redirect(closer) if asked.may_be_sent_on() => {
                     at = closer;
                     asked.hops += 1;
@@ -127,5 +143,11 @@ impl Participant {
         }
         self.note_heard(to, answer.is_ok());
         answer.ok()
+    }
+}
+
+impl From<Verdict> for Ruling {
+    fn from(verdict: Verdict) -> Self {
+        Self { verdict, is_alone: false }
     }
 }

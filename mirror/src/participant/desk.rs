@@ -4,7 +4,7 @@ use tokio::time::Instant;
 
 use super::Participant;
 use crate::{
-    Peer,
+    Digest, Peer,
     claim::{
         Advice, Claim, Progress, Verdict,
         wire::{Advices, Answer, Ask, Report},
@@ -17,8 +17,16 @@ impl Participant {
         let closer = self.coordinators(&ask.claim.digest).next();
         match closer.filter(|peer| !self.is_me(peer) && ask.may_be_sent_on()) {
             Some(Peer { endpoint, .. }) => Answer::Redirect(endpoint),
-            None => Answer::Verdict(self.decide(&ask.claim)),
+            None => match self.decide(&ask.claim) {
+                Verdict::Lead if self.knows_of_nobody(&ask.claim.digest) => Answer::LeadAlone,
+                verdict => Answer::Verdict(verdict),
+            },
         }
+    }
+
+    /// Whether this node neither has anything of a blob nor knows who has.
+    pub(crate) fn knows_of_nobody(&self, digest: &Digest) -> bool {
+        self.router.knows_of_nobody(digest) && self.store.follow(digest).borrow().is_none()
     }
 
     pub(super) fn decide(&self, claim: &Claim) -> Verdict {

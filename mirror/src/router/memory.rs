@@ -86,6 +86,12 @@ impl Router for MemoryRouter {
         let table = self.network.lock();
         table.peers(table.nodes.keys())
     }
+
+    fn knows_of_nobody(&self, digest: &Digest) -> bool {
+        let table = self.network.lock();
+        let mut holders = table.providers.get(digest).into_iter().flatten();
+        !holders.any(|endpoint| self.is_other(endpoint))
+    }
 }
 
 #[cfg(test)]

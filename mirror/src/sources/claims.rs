@@ -2,7 +2,8 @@
 //!
 //! Who is told to follow gets parents that are receiving the blob themselves; when they fail, the
 //! digest is claimed again from the byte reached. Who is told to lead takes the blob from outside the
-//! storm: from a node that holds all of it, else from the registry. Who may not lead looks outside
+//! storm: from a node that holds all of it, else from the registry; at once, when two nodes know that
+//! nobody holds it (ADR 29). Who may not lead looks outside
 //! now and then while nobody of the storm has it, and goes on asking.
 
 use std::{collections::VecDeque, net::SocketAddr, sync::Arc};
@@ -78,8 +79,8 @@ impl Sources for Claims {
     }
 
     async fn outlook(&self, wanted: &Wanted, parent: SocketAddr) -> Outlook {
-        let Some(verdict) = self.participant.claim(wanted).await else { return Outlook::Unknown };
-        let parents = match verdict {
+        let Some(ruling) = self.participant.claim(wanted).await else { return Outlook::Unknown };
+        let parents = match ruling.verdict {
             Verdict::Follow(parents) => parents,
             // It knows less than this node: it has just become the coordinator, say.
             Verdict::NotYet => return Outlook::Unknown,
@@ -128,7 +129,9 @@ impl Course {
         if self.claimed_at.replace(at) == Some(at) {
             sleep(ASK_AGAIN).await;
         }
-        match self.participant.claim(&self.wanted).await {
+        let ruling = self.participant.claim(&self.wanted).await;
+        let is_alone = ruling.as_ref().is_some_and(|ruling| ruling.is_alone);
+        match ruling.map(|ruling| ruling.verdict) {
             Some(Verdict::Follow(parents)) => {
                 // Who has nothing yet waits where the coordinator thinks: at a spare parent, which may
                 // have been sent behind this node meanwhile, both would wait for ever.
@@ -143,7 +146,10 @@ impl Course {
             // Without a coordinator every node is on its own, as ever.
             Some(Verdict::Lead) | None => {
                 self.participant.take_part(&self.wanted, Role::Leading);
-                self.step = Step::Outside(self.outside.parents(&self.wanted));
+                self.step = Step::Outside(match is_alone {
+                    true => stream::empty().boxed(),
+                    false => self.outside.parents(&self.wanted),
+                });
             }
         }
     }

@@ -38,6 +38,7 @@ fn the_answers_look_like_this() {
     let follow = Verdict::Follow(vec![Parent { peer, have: 5, complete: false }]);
     let expected = [
         (Answer::Verdict(Verdict::Lead), r#"{"v":1,"verdict":"lead"}"#),
+        (Answer::LeadAlone, r#"{"v":1,"verdict":"lead","alone":true}"#),
         (Answer::Verdict(Verdict::NotYet), r#"{"v":1,"verdict":"not-yet"}"#),
         (Answer::Redirect(at(3)), r#"{"v":1,"verdict":"redirect","to":"10.0.0.3:29901"}"#),
         (
@@ -169,6 +170,7 @@ prop_compose! {
 fn answers() -> impl Strategy<Value = Answer> {
     prop_oneof![
         Just(Answer::Verdict(Verdict::Lead)),
+        Just(Answer::LeadAlone),
         Just(Answer::Verdict(Verdict::NotYet)),
         addresses().prop_map(Answer::Redirect),
         vec(parents(), 1..=4).prop_map(|parents| Answer::Verdict(Verdict::Follow(parents))),

@@ -1,6 +1,7 @@
 //! The mirror and peer endpoints over real sockets.
 #![allow(clippy::unwrap_used, reason = "test code: a panic is the report")]
 
+mod alone;
 mod api;
 mod deadlines;
 mod evil;

@@ -25,6 +25,9 @@ pub struct Ask {
 pub enum Answer {
     /// The coordinator's verdict.
     Verdict(Verdict),
+    /// [`Verdict::Lead`], and the coordinator knows of nobody that holds the blob, as
+    /// [`crate::Router::knows_of_nobody`] says.
+    LeadAlone,
     /// This peer knows a closer coordinator: ask there, with one hop more.
     Redirect(SocketAddr),
 }
@@ -56,6 +59,8 @@ struct AnswerMessage {
     verdict: VerdictWord,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     parents: Vec<ParentEntry>,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    alone: bool,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     to: Option<String>,
 }
@@ -136,9 +141,10 @@ impl Ask {
 impl Answer {
     /// The body of the answer to a claim.
     pub fn to_json(&self) -> Vec<u8> {
-        let word = |verdict| AnswerMessage { verdict, parents: Vec::new(), to: None };
+        let word = |verdict| AnswerMessage { verdict, parents: Vec::new(), alone: false, to: None };
         write(&match self {
             Self::Verdict(Verdict::Lead) => word(VerdictWord::Lead),
+            Self::LeadAlone => AnswerMessage { alone: true, ..word(VerdictWord::Lead) },
             Self::Verdict(Verdict::NotYet) => word(VerdictWord::NotYet),
             Self::Verdict(Verdict::Follow(parents)) => AnswerMessage {
                 parents: parents.iter().take(MOST_PARENTS).map(ParentEntry::from).collect(),
@@ -155,8 +161,9 @@ impl Answer {
     /// # Errors
     /// When it is not such an answer, or of another version.
     pub fn parse(bytes: &[u8]) -> Result<Self, WireError> {
-        let AnswerMessage { verdict, parents, to } = read(bytes)?;
+        let AnswerMessage { verdict, parents, alone, to } = read(bytes)?;
         match verdict {
+            VerdictWord::Lead if alone => Ok(Self::LeadAlone),
             VerdictWord::Lead => Ok(Self::Verdict(Verdict::Lead)),
             VerdictWord::NotYet => Ok(Self::Verdict(Verdict::NotYet)),
             VerdictWord::Redirect => {
