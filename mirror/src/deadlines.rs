@@ -39,7 +39,7 @@ pub struct Deadlines {
     /// the others of its image have asked as well, so the slot is of use to them.
     pub turn: Duration,
     /// Between two pieces of a stream to the runtime, before it gives its slot back until it moves
-    /// again: peers pause for shorter than that, and others may wait for the slot.
+    /// again: most pauses of peers are shorter, and others may wait for the slot.
     pub still: Duration,
     /// For the first byte of a request while two others of the runtime wait already, before it makes
     /// room. Long beside a claim and a parent's answer; short, because a pull that has nothing to do

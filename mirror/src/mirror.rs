@@ -44,6 +44,7 @@ mod turn;
 use aside::Aside;
 use order::Order;
 use parking::Parking;
+use reserving::Reservations;
 
 /// After a stream broke, its blob is left to the registry for this long. The runtime resumes at
 /// once, at the byte it has, and must not meet the same peers, or the same bad disk, again.
@@ -113,6 +114,9 @@ pub(crate) struct Inner {
     order: Order,
     parking: Parking,
     aside: Aside,
+    reserved: Reservations,
+    /// Blobs that the runtime fetches in several ranges at once, where it is let.
+    in_pieces: Recent<Digest, ()>,
     pub(crate) deliveries: mpsc::Sender<Delivery>,
     pub(crate) asked: broadcast::Sender<Digest>,
     pub(crate) declared: Declared,
@@ -143,6 +147,8 @@ impl Mirror {
             order: Order::new(),
             parking: Parking::new(deadlines.crowded),
             aside: Aside::default(),
+            reserved: Reservations::default(),
+            in_pieces: Recent::new(turn::REMEMBERED, turn::TURNS),
             deliveries,
             asked: broadcast::Sender::new(ASKED_WAITING),
             declared: Declared::default(),
@@ -205,7 +211,7 @@ impl Mirror {
             return Err(Refusal::Manifest(digest));
         };
         self.0.learn(&manifest);
-        self.0.reserve(name, &manifest).await;
+        self.0.reserve(name, digest, &manifest).await;
         self.0.hit(name, origin);
         self.0.sent(name, digest, origin, 0, bytes.len() as u64);
         Ok(response::manifest(&digest, &manifest.media_type, bytes))
@@ -242,6 +248,9 @@ impl Mirror {
         digest: Digest,
         range: ByteRange,
     ) -> Result<Response<Body>, Refusal> {
+        if name.by_containerd && range == ByteRange::From(0) {
+            self.0.in_pieces.insert(digest, (), Instant::now());
+        }
         // Boxed, because it is moved through every wait that it may meet.
         let search = Box::pin(async {
             if let Some(answer) = self.0.taken_up(name, digest, range) {

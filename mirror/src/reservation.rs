@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 
-/// A blob that the runtime waits for before it takes a download slot. Dropping it is
-/// [`Reservation::release`] without waiting.
+/// A blob that the runtime waits for before it takes a download slot. Dropping it lets the runtime go on
+/// too, and may leave an empty file if no pull wants it any more.
 #[async_trait]
 pub trait Reservation: Send + 'static {
     /// Lets the runtime go on, as if the blob had never been reserved.

@@ -13,7 +13,7 @@ use containerd_client::{
     },
     tonic::{Streaming, transport::Channel},
 };
-use futures::channel::mpsc;
+use futures::{FutureExt, channel::mpsc};
 use onepull_mirror::{
     Digest, Reservation,
     sink::{Part, Role},
@@ -78,9 +78,13 @@ pub(super) async fn reserve(
 
 #[async_trait]
 impl Reservation for Open {
-    /// Nobody else has the name before the stream ends, so what is dropped first is the empty file.
+    /// Nobody else has the name before the stream ends, so what is dropped first is the empty file. A stream
+    /// that has ended, with the containerd of its time perhaps, has let go already.
     async fn release(self: Box<Self>) {
         let Self { mut client, name, requests, mut answers } = *self;
+        if answers.message().now_or_never().is_some() {
+            return;
+        }
         let request = AbortRequest { r#ref: name.clone() };
         let call = client.abort(in_namespace(request));
         if let Err(error) = answer("let go of a layer", DEADLINE, call).await {

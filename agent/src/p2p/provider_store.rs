@@ -47,10 +47,10 @@ pub(super) struct ProviderStore {
 
 /// The records that others placed here. Clones share them.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Others(Arc<Mutex<Placed>>);
+pub(super) struct Others(Arc<Mutex<Kept>>);
 
 #[derive(Debug, Default)]
-struct Placed {
+struct Kept {
     held: HashMap<RecordKey, Vec<Held>>,
     /// Keys of this node's own records, for which there is no other room.
     own: usize,
@@ -109,8 +109,8 @@ impl ProviderStore {
     }
 
     fn has_room_for(&self, key: &RecordKey) -> bool {
-        let placed = self.others.lock();
-        self.own.contains_key(key) || placed.held.contains_key(key) || placed.has_room()
+        let kept = self.others.lock();
+        self.own.contains_key(key) || kept.held.contains_key(key) || kept.has_room()
     }
 }
 
@@ -119,20 +119,20 @@ impl ProviderStore {
 impl Others {
     /// Whether none of them names a holder of `key` at `now`, and none was refused for want of room.
     pub(super) fn name_nobody(&self, key: &RecordKey, now: Instant) -> bool {
-        let placed = self.lock();
-        let mut held = placed.held.get(key).into_iter().flatten();
-        placed.has_room() && held.all(|record| record.is_expired(now.into_std()))
+        let kept = self.lock();
+        let mut held = kept.held.get(key).into_iter().flatten();
+        kept.has_room() && held.all(|record| record.is_expired(now.into_std()))
     }
 
-    fn lock(&self) -> MutexGuard<'_, Placed> {
+    fn lock(&self) -> MutexGuard<'_, Kept> {
         // Single insertions and removals.
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-// === impl Placed ===
+// === impl Kept ===
 
-impl Placed {
+impl Kept {
     fn has_room(&self) -> bool {
         self.own + self.held.len() < MOST_KEYS
     }
@@ -170,8 +170,8 @@ impl RecordStore for ProviderStore {
         }
         let provider = self.share(record.provider, record.addresses);
         let fresh = Held { provider, expires: record.expires };
-        let mut placed = self.others.lock();
-        let held = placed.held.entry(record.key).or_default();
+        let mut kept = self.others.lock();
+        let held = kept.held.entry(record.key).or_default();
         let place = held.iter().position(|other| other.provider.id == record.provider);
         match place {
             Some(place) => held[place] = fresh,
@@ -183,8 +183,8 @@ impl RecordStore for ProviderStore {
 
     fn providers(&self, key: &RecordKey) -> Vec<ProviderRecord> {
         let now = Instant::now().into_std();
-        let placed = self.others.lock();
-        let others = placed.held.get(key).into_iter().flatten();
+        let kept = self.others.lock();
+        let others = kept.held.get(key).into_iter().flatten();
         let mut records: Vec<_> = others
             .filter(|held| !held.is_expired(now))
             .map(|held| ProviderRecord {
@@ -207,9 +207,9 @@ impl RecordStore for ProviderStore {
         if *provider == self.local {
             self.own.remove(key);
         }
-        let mut placed = self.others.lock();
-        placed.own = self.own.len();
-        if let hash_map::Entry::Occupied(mut held) = placed.held.entry(key.clone()) {
+        let mut kept = self.others.lock();
+        kept.own = self.own.len();
+        if let hash_map::Entry::Occupied(mut held) = kept.held.entry(key.clone()) {
             held.get_mut().retain(|record| record.provider.id != *provider);
             if held.get().is_empty() {
                 held.remove();

@@ -30,6 +30,7 @@ use growing::{
 use images::it_keeps_the_promises_of_a_runtime;
 use reserve::{
     a_pull_waits_for_reserved_layers_and_leaves_its_slots_to_others,
+    a_reservation_that_its_containerd_did_not_outlive_is_over,
     a_reserved_layer_is_busy_until_it_is_released,
 };
 use runtime::{Node, requirements, until};
@@ -113,6 +114,7 @@ on_both_releases! {
     a_lease_keeps_layers_that_containerd_discards
     a_pull_in_parallel_pieces_goes_on_at_its_byte_too
     a_reserved_layer_is_busy_until_it_is_released
+    a_reservation_that_its_containerd_did_not_outlive_is_over
     a_pull_waits_for_reserved_layers_and_leaves_its_slots_to_others
 }
 

@@ -51,6 +51,22 @@ pub(crate) async fn a_reserved_layer_is_busy_until_it_is_released(version: Versi
     until("what is here stays", goes_on).await;
 }
 
+pub(crate) async fn a_reservation_that_its_containerd_did_not_outlive_is_over(version: Version) {
+    let mut warm = Warm::start(version, Options::default()).await;
+    let layer = part(b"1234", Role::Layer);
+    let Some(reservation) = reserve(&warm, &layer).await else {
+        assert_eq!(version, Version::V1_6);
+        return;
+    };
+    warm.node.containerd.kill();
+    warm.node.containerd.restart().await.unwrap();
+    let mut writer = warm.open(&layer).await;
+    writer.append(b"1".as_slice().into()).await.unwrap();
+    writer.close().await;
+    reservation.release().await;
+    assert_eq!(warm.open(&layer).await.at(), 1, "what came since stays");
+}
+
 pub(crate) async fn a_pull_waits_for_reserved_layers_and_leaves_its_slots_to_others(
     version: Version,
 ) {

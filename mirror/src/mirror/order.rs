@@ -33,8 +33,8 @@ const NOTICED: Duration = Duration::from_millis(18);
 pub(super) struct Order {
     /// For a layer, the large layers of its image.
     images: Recent<Digest, Arc<[Digest]>>,
-    /// Layers that the runtime has asked for.
-    asked: Recent<Digest, ()>,
+    /// Layers that the runtime has asked for, and when.
+    asked: Recent<Digest, Instant>,
     unread: Mutex<VecDeque<Digest>>,
 }
 
@@ -63,6 +63,11 @@ impl Order {
         for manifest in manifests.into_iter().rev().take(free) {
             unread.push_front(manifest);
         }
+    }
+
+    /// Whether the runtime has asked for a layer since then.
+    pub(super) fn was_asked_for(&self, layer: &Digest, since: Instant) -> bool {
+        self.asked.get(layer, Instant::now()).is_some_and(|asked| asked >= since)
     }
 
     /// Small layers come and go between the large ones, so their order does not matter.
@@ -101,7 +106,7 @@ impl Inner {
             return false;
         }
         let now = Instant::now();
-        self.order.asked.insert(*digest, (), now);
+        self.order.asked.insert(*digest, now, now);
         if self.fetcher.known_size(digest).is_none() {
             self.read_manifests().await;
         }

@@ -1,7 +1,7 @@
 //! Ends a stream in which nothing moves, and takes it up where the runtime comes back (ADR 8).
 //!
 //! containerd asks again for the rest, at its byte, once others have had the slot. It gives a blob up at
-//! the third end in a row before which nothing came. So the last bytes that came are kept back, and a
+//! the fourth end in a row before which nothing came. So the last bytes that came are kept back, and a
 //! stream that stands still ends with one of them.
 
 use std::{fmt, io, sync::Arc};
@@ -90,11 +90,9 @@ impl Inner {
         digest: Digest,
         range: ByteRange,
     ) -> Option<Response<Body>> {
-        let passage = self.aside.remove(&digest)?;
-        let (ByteRange::From(first), total) = (range, passage.total) else { return None };
-        if !name.by_containerd || first != passage.at {
-            return None;
-        }
+        let (ByteRange::From(first), true) = (range, name.by_containerd) else { return None };
+        let passage = self.aside.remove(&digest).filter(|passage| passage.at == first)?;
+        let total = passage.total;
         self.hit(name, Origin::peer);
         let bytes = response::streamed(passage.into_stream());
         Some(response::blob(&digest, total, Some(first..total), bytes))
@@ -155,6 +153,7 @@ impl Passage {
                 Some(Ok(bytes)) => self.take(bytes),
                 Some(Err(error)) => return self.breaks(error),
                 None => {
+                    self.has_ended = true;
                     self.kept.let_go();
                     self.comes = self.total;
                 }
@@ -173,7 +172,9 @@ impl Passage {
 
     /// The byte with which it gives way, if it can.
     fn spare(&mut self) -> Option<Bytes> {
-        if !self.mirror.aside.has_room() {
+        // One that is fetched in several ranges at once would be asked for in ranges that nobody has yet.
+        let is_in_pieces = self.mirror.in_pieces.get(&self.digest, Instant::now()).is_some();
+        if is_in_pieces || !self.mirror.aside.has_room() {
             return None;
         }
         let byte = self.kept.pop_one()?;

@@ -1,6 +1,6 @@
 //! Layers that are asked for in another order than their manifest's.
 
-use std::{collections::BTreeSet, sync::Arc};
+use std::{collections::BTreeSet, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use http::StatusCode;
@@ -9,7 +9,7 @@ use onepull_mirror::{
     router::MemoryNetwork,
     store::{ByteStream, FolderStore, Presence, StoreError, Watch},
 };
-use tokio::sync::watch;
+use tokio::{sync::watch, time::timeout};
 
 use crate::{
     parked::image,
@@ -17,6 +17,9 @@ use crate::{
 };
 
 const MIB: u64 = 1 << 20;
+
+/// Shorter than what ends a reservation whose turn does not come.
+const LIMIT: Duration = Duration::from_secs(15);
 
 /// Two nodes, the digests of five layers, and the image of them that `nodes[0]` holds.
 async fn five_layers(size: u64) -> (Vec<Node>, Vec<Digest>, Digest) {
@@ -170,7 +173,8 @@ async fn layers_whose_turn_has_not_come_are_reserved_until_it_has() {
     let mut reserved = reserved.subscribe();
     assert!(reserved.borrow().iter().eq(&BTreeSet::from([layers[3], layers[4]])));
     node.hold(&blobs[1]).await;
-    let _ = reserved.wait_for(|reserved| reserved.iter().eq([&layers[4]])).await;
+    let one_is_left = reserved.wait_for(|reserved| reserved.iter().eq([&layers[4]]));
+    drop(timeout(LIMIT, one_is_left).await.unwrap().unwrap());
     node.hold(&blobs[0]).await;
-    let _ = reserved.wait_for(BTreeSet::is_empty).await;
+    drop(timeout(LIMIT, reserved.wait_for(BTreeSet::is_empty)).await.unwrap().unwrap());
 }

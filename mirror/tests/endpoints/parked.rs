@@ -164,6 +164,14 @@ async fn a_stream_that_stands_still_gives_its_slot_back_with_a_byte_each_time() 
 }
 
 #[tokio::test]
+async fn a_stream_of_a_runtime_that_fetches_in_pieces_does_not_give_way() {
+    let (node, layer, _) = half(45).await;
+    let answer = rest(&node, &layer, 0).await;
+    assert_eq!((answer.status, answer.complete), (StatusCode::OK, false));
+    assert_eq!(answer.body.len(), 2 << 20, "all that came, when nobody brings more");
+}
+
+#[tokio::test]
 async fn a_stream_that_the_runtime_does_not_come_back_to_is_let_go() {
     let (node, layer, asked) = half(43).await;
     let have = node.get_blob(&layer).await.body.len();
