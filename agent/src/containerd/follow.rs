@@ -73,7 +73,9 @@ impl Follower {
     async fn follow(&self, socket: &Path) -> Result<Infallible, ContainerdError> {
         let channel = dial(socket).await?;
         let root = content_root(channel.clone()).await?;
-        let version = Version::parse(&release(channel.clone()).await?);
+        // Where it does not say, all is done but what is for some releases only.
+        let release = release(channel.clone()).await.ok();
+        let version = release.as_deref().and_then(Version::parse);
         let session = Session { channel: channel.clone(), root, version };
         let mut events = pin!(subscribe(channel.clone()));
         let mut relist = Relist::new(self.pace, Instant::now());
