@@ -16,7 +16,12 @@ use super::{
     Inner,
     turn::{LEAST, REMEMBERED, TURNS},
 };
-use crate::{Digest, manifest::Manifest, recent::Recent, store::Presence};
+use crate::{
+    Digest,
+    manifest::{Descriptor, Manifest},
+    recent::Recent,
+    store::Presence,
+};
 
 /// Layers of an image that may be under way: as many as containerd has slots.
 pub(super) const UNDER_WAY: usize = 3;
@@ -36,6 +41,11 @@ pub(super) struct Order {
     /// Layers that the runtime has asked for, and when.
     asked: Recent<Digest, Instant>,
     unread: Mutex<VecDeque<Digest>>,
+}
+
+/// The layers of an image whose order matters, in their order.
+pub(super) fn large_layers(manifest: &Manifest) -> impl Iterator<Item = &Descriptor> {
+    manifest.children.iter().filter(|child| child.size >= LEAST)
 }
 
 // === impl Order ===
@@ -72,8 +82,7 @@ impl Order {
 
     /// Small layers come and go between the large ones, so their order does not matter.
     fn learn(&self, manifest: &Manifest, now: Instant) {
-        let large = manifest.children.iter().filter(|child| child.size >= LEAST);
-        let layers: Arc<[Digest]> = large.map(|child| child.digest).collect();
+        let layers: Arc<[Digest]> = large_layers(manifest).map(|layer| layer.digest).collect();
         if layers.len() > UNDER_WAY {
             for layer in layers.iter() {
                 self.images.insert(*layer, Arc::clone(&layers), now);

@@ -4,7 +4,7 @@
 //! after the first ones are reserved before it has the manifest that names them, and let go of in turn.
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, HashSet, VecDeque},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
@@ -18,7 +18,10 @@ use tokio::{
 };
 use tracing::debug;
 
-use super::{Inner, order::UNDER_WAY, turn::LEAST};
+use super::{
+    Inner,
+    order::{UNDER_WAY, large_layers},
+};
 use crate::{
     Digest,
     manifest::{Descriptor, Manifest},
@@ -26,6 +29,10 @@ use crate::{
     reservation::Reservation,
     store::Presence,
 };
+
+mod pace;
+
+use pace::{Pace, until_turn};
 
 /// Layers of one image that are reserved, each of which costs the runtime's database a write before it has
 /// the manifest. The layers of an image after these are asked for as ever.
@@ -48,9 +55,6 @@ const LOOKS_AGAIN: Duration = Duration::from_secs(2);
 /// A layer that a runtime could have asked for and did not within this time is one that it does not want,
 /// unpacked already perhaps; or all its slots are taken, and order is a small matter.
 const ASKED: Duration = Duration::from_millis(500);
-
-/// For how long bytes have to come before they tell a pace: the first ones were on their way together.
-const MEASURED: Duration = Duration::from_millis(250);
 
 /// What is reserved, by layer.
 #[derive(Default)]
@@ -94,16 +98,6 @@ struct Layer {
     asked_until: Option<Instant>,
 }
 
-/// How fast an image comes.
-#[derive(Default)]
-struct Pace {
-    /// Bytes that were left when it was looked at first.
-    all: Option<u64>,
-    /// When the first bytes had come, and how many were left then.
-    began: Option<(Instant, u64)>,
-    left: u64,
-}
-
 impl Inner {
     /// Reserves what is not in turn, before the runtime has the manifest, and lets go of what other images
     /// keep from it. Alone, a node takes layers as they come.
@@ -118,7 +112,9 @@ impl Inner {
         }
         let shared = self.reserved.of_others(&digest, &manifest.children);
         join_all(shared.into_iter().map(Reservation::release)).await;
-        let large = large_layers(manifest);
+        let mut each = HashSet::new();
+        let large = large_layers(manifest).filter(|layer| each.insert(layer.digest));
+        let large: Vec<_> = large.take(UNDER_WAY + MOST).collect();
         if large.len() <= UNDER_WAY || self.participant.is_alone(&digest) {
             return;
         }
@@ -153,18 +149,6 @@ impl Inner {
         let reservation = reserved.await.ok()??;
         self.reserved.insert(layer.digest, Kept { manifest, reservation }).then_some(place)
     }
-}
-
-/// Each once, in their order.
-fn large_layers(manifest: &Manifest) -> Vec<&Descriptor> {
-    let mut large: Vec<&Descriptor> = Vec::new();
-    for layer in manifest.children.iter().filter(|child| child.size >= LEAST) {
-        if large.len() < UNDER_WAY + MOST && large.iter().all(|known| known.digest != layer.digest)
-        {
-            large.push(layer);
-        }
-    }
-    large
 }
 
 // === impl Reservations ===
@@ -218,7 +202,7 @@ impl<P: Pull> Reserved<P> {
         while let Some(place) = self.later.front().copied() {
             let now = Instant::now();
             let lefts = self.lefts(now);
-            self.pace.note(lefts.iter().sum(), now);
+            self.pace.note(self.here(), now);
             if self.pace.is_within(until_turn(&lefts[..place]), LOOKS_AGAIN, now) {
                 self.release_next().await;
                 continue;
@@ -248,6 +232,16 @@ impl<P: Pull> Reserved<P> {
         }
     }
 
+    /// Bytes of the image that are here.
+    fn here(&self) -> u64 {
+        let here = self.layers.iter().map(|layer| match *layer.presence.borrow() {
+            Some(Presence::Growing { have, .. }) => have,
+            Some(Presence::Complete { size }) => size,
+            None => 0,
+        });
+        here.sum()
+    }
+
     /// Of each layer, the bytes that are to come.
     fn lefts(&mut self, now: Instant) -> Vec<u64> {
         let pull = &self.pull;
@@ -262,47 +256,6 @@ impl<P: Pull> Reserved<P> {
     }
 }
 
-/// The bytes that come until fewer than [`UNDER_WAY`] of the layers with these bytes left are missing,
-/// where the first ones come at the same pace.
-fn until_turn(lefts: &[u64]) -> u64 {
-    let mut lefts: Vec<_> = lefts.iter().copied().filter(|left| *left > 0).collect();
-    let mut bytes = 0;
-    while let Some(under_way) = lefts.get_mut(..UNDER_WAY) {
-        let least = under_way.iter().copied().min().unwrap_or(0);
-        for left in under_way {
-            *left -= least;
-            bytes += least;
-        }
-        lefts.retain(|left| *left > 0);
-    }
-    bytes
-}
-
-// === impl Pace ===
-
-impl Pace {
-    /// So much of the image is left. What came first begins the measure.
-    fn note(&mut self, left: u64, now: Instant) {
-        let all = *self.all.get_or_insert(left);
-        if left < all && self.began.is_none() {
-            self.began = Some((now, left));
-        }
-        self.left = left;
-    }
-
-    /// Whether `bytes` come within `time`.
-    fn is_within(&self, bytes: u64, time: Duration, now: Instant) -> bool {
-        let measured =
-            self.began.map(|(began, left)| (now - began, left.saturating_sub(self.left)));
-        bytes == 0
-            || measured.is_some_and(|(took, came)| {
-                let fits =
-                    u128::from(bytes) * took.as_millis() <= u128::from(came) * time.as_millis();
-                took >= MEASURED && fits
-            })
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::{Arc, Mutex};
@@ -310,7 +263,7 @@ mod tests {
     use async_trait::async_trait;
     use tokio::time::sleep;
 
-    use super::*;
+    use super::{pace::MEASURED, *};
 
     const MIB: u64 = 1 << 20;
     const SIZE: u64 = 64 * MIB;
@@ -368,19 +321,6 @@ mod tests {
             .unzip();
         let later = [3, 5].into();
         (presences, Reserved { pull: pull.clone(), layers, later, pace: Pace::default() }, pull)
-    }
-
-    #[test]
-    fn a_turn_comes_when_fewer_than_three_before_it_are_missing() {
-        for (lefts, bytes) in [
-            (&[9, 9, 9][..], 27),
-            (&[9, 0, 9], 0),
-            (&[1, 9, 9], 3),
-            (&[1, 9, 0, 9, 2], 3 + 6),
-            (&[1, 9, 9, 2, 3], 3 + 6 + 9),
-        ] {
-            assert_eq!(until_turn(lefts), bytes, "{lefts:?}");
-        }
     }
 
     #[tokio::test(start_paused = true)]
