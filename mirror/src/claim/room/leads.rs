@@ -89,9 +89,13 @@ impl Leads {
         first_in_line || now >= vacant + HEIR_WAIT
     }
 
-    /// The slow-start rule: while no lead has grown, 1, 2, 4, … more at intervals.
+    /// The slow-start rule: while no lead has grown, 1, 2, 4, … more at intervals. If all that were slow have
+    /// gone, those named since get their time first.
     fn company_is_due(&self, now: Instant) -> bool {
         let Some(slow) = self.slow.filter(|_| self.growing.is_empty()) else { return false };
+        if self.starting.first().is_none_or(|(since, _)| now < *since + SLOW_START) {
+            return false;
+        }
         let waited = now.saturating_duration_since(slow.since);
         let intervals = waited.as_secs() / SLOW_START.as_secs();
         let doublings = u32::try_from(intervals).unwrap_or(MOST_DOUBLINGS).min(MOST_DOUBLINGS);

@@ -98,6 +98,25 @@ fn a_slow_registry_gets_one_two_and_four_more_leads() {
 }
 
 #[test]
+fn a_lead_named_just_now_gets_no_company_when_the_slow_ones_have_gone() {
+    let mut room = Room::new();
+    room.get(0);
+    for _ in 1..=10 {
+        room.wait(1000);
+        room.says(0, 0, Stage::Leading);
+    }
+    assert_eq!(room.get(1), Verdict::Lead);
+    room.says(0, 0, Stage::Gone);
+    assert_eq!(first(&room.get(2)), Some(1));
+    for second in 1..=5 {
+        room.wait(1000);
+        room.says(1, 0, Stage::Leading);
+        let expected = if second < 5 { Advice::CarryOn } else { Advice::Lead };
+        assert_eq!(room.says(2, 0, following(1)), expected, "after {second} s");
+    }
+}
+
+#[test]
 fn a_slow_lead_that_starts_to_grow_gets_no_more_company() {
     let mut room = Room::new();
     room.get(0);
