@@ -44,7 +44,7 @@ struct Known {
     have: u64,
     /// Set while it was told "not yet" and has asked again ever since.
     waiting: Option<Instant>,
-    /// The same, but it may have been silent for so long that it was forgotten.
+    /// The same, but it may have been silent for so long that it was forgotten, or have spoken of a parent.
     perhaps: Option<Instant>,
     /// Children it may have.
     allowed: usize,
@@ -161,7 +161,11 @@ impl History {
         known.heard = now;
         known.have = progress.have;
         known.allowed = children + progress.free_slots as usize;
-        (known.waiting, known.perhaps) = (None, None);
+        known.waiting = None;
+        // Of a parent that it has lost this says nothing new.
+        if !matches!(progress.state, Stage::Following { .. }) {
+            known.perhaps = None;
+        }
         match progress.state {
             Stage::Leading if known.leads.is_some() => {
                 if progress.have > known.peak {
