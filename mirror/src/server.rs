@@ -54,6 +54,7 @@ where
     let graceful = GracefulShutdown::new();
     let cut_off = CancellationToken::new();
     let free = Arc::new(Semaphore::new(serving.connections));
+    listener.pace();
     let gate = serving.tls.clone().map(|config| Gate::new(config, serving.metrics.clone()));
     while let Some(accepted) = shutdown.run_until_cancelled(listener.accept()).await {
         let (stream, from) = match accepted {

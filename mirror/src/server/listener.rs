@@ -8,12 +8,15 @@ use tokio::{
     net::{TcpListener, TcpStream},
 };
 
-use super::Serving;
+use super::serving::{STEADY, Serving};
 
 /// Accepts connections. Which one a server has is known when it is compiled, so it costs nothing.
 pub trait Listener: Send + 'static {
     /// A connection.
     type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+
+    /// Says how the connections to come are paced, where there is something to say.
+    fn pace(&self) {}
 
     /// The next connection, and where it comes from.
     ///
@@ -33,6 +36,12 @@ pub trait Listener: Send + 'static {
 impl Listener for TcpListener {
     type Stream = TcpStream;
 
+    /// Connections have it from their listener. One that begins as BBR's is paced by timers for good,
+    /// whatever it is told later. Only root may choose another than the host allows to everybody.
+    fn pace(&self) {
+        let _ = SockRef::from(self).set_tcp_congestion(STEADY.as_bytes());
+    }
+
     async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
         TcpListener::accept(self).await
     }
@@ -41,8 +50,6 @@ impl Listener for TcpListener {
         stream.set_nodelay(true)?;
         let socket = SockRef::from(stream);
         socket.set_tcp_user_timeout(serving.unacknowledged)?;
-        // Only root may have another one than the host allows to everybody.
-        let _ = serving.congestion.map(|name| socket.set_tcp_congestion(name.as_bytes()));
         // On a listener for both families, IPv4 comes as mapped addresses but leaves as IPv4.
         match (serving.traffic_class, stream.local_addr()?.ip().to_canonical().is_ipv4()) {
             (None, _) => Ok(()),
@@ -83,20 +90,18 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn peers_are_paced_as_is_best_for_a_chain_where_that_is_allowed() {
-        let metrics = Metrics::register(&mut Registry::default());
+    async fn what_is_sent_is_paced_as_is_best_for_a_chain_where_that_is_allowed() {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let (stream, _client) = accepted(&listener, "127.0.0.1").await;
-        let paced = |serving: &Serving| {
-            TcpListener::prepare(&stream, serving).unwrap();
-            let name = SockRef::from(&stream).tcp_congestion().unwrap();
+        let paced = |stream: &TcpStream| {
+            let name = SockRef::from(stream).tcp_congestion().unwrap();
             String::from_utf8(name).unwrap().trim_end_matches('\0').to_owned()
         };
-        let default = paced(&Serving::runtime(metrics.clone()));
-        let wanted = Serving::peers(metrics, None);
-        match SockRef::from(&stream).set_tcp_congestion(b"cubic") {
-            Ok(()) => assert_eq!(paced(&wanted), "cubic"),
-            Err(_) => assert_eq!(paced(&wanted), default, "what is not allowed is left"),
+        let (before, _client) = accepted(&listener, "127.0.0.1").await;
+        listener.pace();
+        let (stream, _client) = accepted(&listener, "127.0.0.1").await;
+        match SockRef::from(&before).set_tcp_congestion(b"cubic") {
+            Ok(()) => assert_eq!(paced(&stream), "cubic"),
+            Err(_) => assert_eq!(paced(&stream), paced(&before), "what is not allowed is left"),
         }
     }
 

@@ -11,9 +11,9 @@ use crate::metrics::Metrics;
 /// a node's own work goes first.
 pub const LOWER_EFFORT: u32 = 8 << 2;
 
-/// The congestion control of peer traffic, whatever the host's default is. A node of a chain sends what it
-/// gets, and BBR takes that for what the path can carry (ADR 28).
-const STEADY: &str = "cubic";
+/// The congestion control of all that is sent, whatever the host's default is. A node of a chain sends what it
+/// gets, and BBR takes that for what the path can carry; within a node its pacing is CPU time for nothing (ADR 28).
+pub(super) const STEADY: &str = "cubic";
 
 /// Connections served at once. A node's runtime needs tens, a busy holder hundreds.
 const CONNECTIONS: usize = 2048;
@@ -31,8 +31,6 @@ const UNACKNOWLEDGED: Duration = Duration::from_secs(120);
 pub struct Serving {
     /// The traffic class of what is sent; `None` leaves the default.
     pub traffic_class: Option<u32>,
-    /// How the kernel paces what is sent, where this process may say so; `None` leaves the default.
-    pub congestion: Option<&'static str>,
     /// A connection whose client takes nothing for this long is reset, whether the client is dead
     /// or alive and not reading; `None` for never.
     pub unacknowledged: Option<Duration>,
@@ -55,7 +53,6 @@ impl Serving {
     pub fn runtime(metrics: Metrics) -> Self {
         Self {
             traffic_class: None,
-            congestion: None,
             unacknowledged: None,
             connections: CONNECTIONS,
             drain: DRAIN,
@@ -69,7 +66,6 @@ impl Serving {
         Self {
             tls,
             traffic_class: Some(LOWER_EFFORT),
-            congestion: Some(STEADY),
             unacknowledged: Some(UNACKNOWLEDGED),
             ..Self::runtime(metrics)
         }
