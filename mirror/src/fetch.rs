@@ -14,6 +14,7 @@ use crate::{
     Digest,
     deadlines::Deadlines,
     metrics::Metrics,
+    participant::Participant,
     peer::client::PeerClient,
     recent::Recent,
     relay::Relay,
@@ -102,6 +103,7 @@ pub(crate) struct Fetcher(Arc<Shared>);
 struct Shared {
     /// This node's name in transfer events.
     node: String,
+    participant: Arc<Participant>,
     sources: Arc<dyn Sources>,
     client: PeerClient,
     relay: Arc<Relay>,
@@ -118,17 +120,17 @@ struct Shared {
 impl Fetcher {
     pub(crate) fn new(
         node: String,
-        client: PeerClient,
+        participant: Arc<Participant>,
         sources: Arc<dyn Sources>,
-        relay: Arc<Relay>,
         deadlines: &Deadlines,
         metrics: Metrics,
     ) -> Self {
         Self(Arc::new(Shared {
             node,
+            client: participant.client(),
+            relay: participant.relay(),
+            participant,
             sources,
-            client,
-            relay,
             metrics,
             banned: Recent::new(BAN, BANS),
             unreachable: Recent::new(UNREACHABLE, BANS),

@@ -62,6 +62,8 @@ pub struct Metrics {
     pub sent_away: Counter,
     /// Blobs whose bytes were not those of their digest.
     pub verification_failures: Counter,
+    /// Copies in this node's store that are not those of their digest.
+    pub damaged: Counter,
     /// Streams that went on from another peer at the byte reached.
     pub switches: Counter,
     /// Streams that left a slow or shared parent because the coordinator knew a better one.
@@ -98,6 +100,7 @@ impl Metrics {
             second_leads: Counter::default(),
             sent_away: Counter::default(),
             verification_failures: Counter::default(),
+            damaged: Counter::default(),
             switches: Counter::default(),
             moves: Counter::default(),
             broken: Counter::default(),
@@ -141,6 +144,8 @@ impl Metrics {
         registry.register("source_lookups_cut", help, self.lookups_cut.clone());
         let help = "Blobs whose bytes were not those of their digest";
         registry.register("verification_failures", help, self.verification_failures.clone());
+        let help = "Copies in this node's store that are not those of their digest";
+        registry.register("damaged_copies", help, self.damaged.clone());
         let help = "Streams that went on from another peer";
         registry.register("source_switches", help, self.switches.clone());
         let help = "Streams that left a slow or shared peer for a better one";

@@ -130,9 +130,9 @@ impl Mirror {
     pub fn new(parts: Parts) -> Self {
         let Parts { node, participant, store, outside, deadlines, metrics, deliveries, tasks } =
             parts;
-        let (client, relay) = (participant.client(), participant.relay());
         let sources = Arc::new(Claims::new(Arc::clone(&participant), outside));
-        let fetcher = Fetcher::new(node, client, sources, relay, &deadlines, metrics.clone());
+        let taker = Arc::clone(&participant);
+        let fetcher = Fetcher::new(node, taker, sources, &deadlines, metrics.clone());
         Self(Arc::new(Inner {
             fetcher,
             first_byte: deadlines.first_byte,

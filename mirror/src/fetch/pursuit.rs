@@ -258,6 +258,7 @@ impl Pursuit {
             warn!(digest = %self.want.digest, peer = %peer.endpoint, "wrong bytes; peer banned for this blob");
             let key = (peer.endpoint, self.want.digest);
             self.shared.banned.insert(key, (), Instant::now());
+            self.shared.doubt(peer.clone(), self.want.digest);
         }
         FetchError::Mismatch(self.want.digest)
     }
@@ -360,6 +361,16 @@ impl Shared {
         let failed = self.unreachable.get(&peer, now);
         self.banned.get(&(peer, *digest), now).is_some()
             || failed.is_some_and(|failed| now < failed + left_alone)
+    }
+
+    /// Tells a peer that bytes were wrong which came from it. It may be the one that has them on its disk, and
+    /// others are about to be sent there.
+    fn doubt(&self, peer: Peer, digest: Digest) {
+        let client = self.client.clone();
+        self.participant.run(async move {
+            let told = client.doubt(&peer, &digest).await;
+            debug!(%digest, peer = %peer.endpoint, ?told, "told a peer of wrong bytes");
+        });
     }
 
     /// A size that a peer told, unless a manifest knows better.

@@ -13,7 +13,7 @@ use hyper_util::{
 use thiserror::Error;
 use tokio::time::{Duration, Instant, error::Elapsed, timeout};
 
-use super::{FOLLOWER, dial::Dialer, path, tls};
+use super::{DOUBTS, FOLLOWER, dial::Dialer, path, tls};
 use crate::{
     Digest, Peer,
     deadlines::Deadlines,
@@ -183,6 +183,15 @@ impl PeerClient {
         let response = self.ask(request, self.answer).await?;
         let body = timeout(self.answer, Limited::new(response.into_body(), limit).collect());
         Ok(body.await?.map_err(|_| PeerError::WrongAnswer)?.to_bytes())
+    }
+
+    /// Tells a peer that bytes of a blob were wrong which came from it, among others perhaps.
+    pub(crate) async fn doubt(&self, peer: &Peer, digest: &Digest) -> Result<(), PeerError> {
+        let request = Request::builder()
+            .method(Method::POST)
+            .uri(format!("http://{}{DOUBTS}{digest}", peer.endpoint))
+            .body(Full::default())?;
+        self.ask(request, self.answer).await.map(drop)
     }
 
     async fn ask(

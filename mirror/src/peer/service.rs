@@ -1,4 +1,4 @@
-//! The peer endpoint: what this node's own store holds or is receiving, and the claims of others.
+//! The peer endpoint: what this node's own store holds or is receiving, and the claims and doubts of others.
 
 use std::sync::Arc;
 
@@ -7,7 +7,7 @@ use http_body::Body as HttpBody;
 use http_body_util::{BodyExt, Limited};
 use tokio::time::{Duration, timeout};
 
-use super::{CLAIMS, PREFIX, PROGRESS};
+use super::{CLAIMS, DOUBTS, PREFIX, PROGRESS};
 use crate::{
     Deadlines, Store,
     claim::wire::{Ask, LARGEST_MESSAGE, Report},
@@ -18,8 +18,10 @@ use crate::{
 };
 
 mod blobs;
+mod doubts;
 mod uploads;
 
+use doubts::Doubts;
 use uploads::Uploads;
 
 /// What a request's body may fail with.
@@ -32,6 +34,7 @@ pub struct PeerService {
     participant: Arc<Participant>,
     metrics: Metrics,
     uploads: Arc<Uploads>,
+    doubts: Arc<Doubts>,
     upload: Option<Arc<Throttle>>,
     /// How long a follower waits here for its first byte.
     arrival: Duration,
@@ -52,7 +55,8 @@ impl PeerService {
     ) -> Self {
         let Deadlines { arrival, answer, stall, .. } = *deadlines;
         let uploads = Uploads::new(stall);
-        Self { store, participant, metrics, uploads, upload, arrival, answer }
+        let doubts = Doubts::new(Arc::clone(&store), Arc::clone(&participant), metrics.clone());
+        Self { store, participant, metrics, uploads, doubts, upload, arrival, answer }
     }
 
     /// Answers one request.
@@ -78,6 +82,11 @@ impl PeerService {
             (&Method::POST, PROGRESS) => {
                 let report = Report::parse(&self.message(body).await?).map_err(refused)?;
                 Ok(response::message(self.participant.hear(&report).to_json()))
+            }
+            (&Method::POST, path) => {
+                let digest = path.strip_prefix(DOUBTS).ok_or(Refusal::Method)?.parse()?;
+                self.doubts.raise(digest);
+                Ok(response::message(Vec::new()))
             }
             (&Method::GET | &Method::HEAD, path) => {
                 let digest = path.strip_prefix(PREFIX).ok_or(Refusal::NotPullApi)?.parse()?;

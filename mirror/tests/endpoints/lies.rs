@@ -10,6 +10,7 @@ use std::{
 
 use http::{Method, StatusCode};
 use onepull_mirror::{Digest, router::MemoryNetwork, store::READ_CHUNK};
+use tokio::time::sleep;
 
 use crate::{
     evil::{absent, answer, broken, evil_counted, whole},
@@ -132,6 +133,33 @@ async fn a_crowd_of_liars_costs_a_bounded_number_of_questions() {
     }
     assert_eq!(node.get_blob(&digest).await.status, StatusCode::NOT_FOUND);
     assert_eq!(node.metrics.verification_failures.get(), 8);
+}
+
+#[tokio::test]
+async fn a_copy_that_its_disk_has_changed_is_served_to_nobody_once_it_was_doubted() {
+    let network = MemoryNetwork::default();
+    let nodes = [Node::start(&network).await, Node::start(&network).await];
+    let holder = Node::start(&network).await;
+    let (changed, sound) = (noise(4 * READ_CHUNK, 61), noise(4 * READ_CHUNK, 62));
+    let digests = [holder.hold(&changed).await, holder.hold(&sound).await];
+    let mut bytes = changed.clone();
+    bytes[READ_CHUNK] ^= 1;
+    std::fs::write(holder.store.blob(&digests[0]), &bytes).unwrap();
+
+    assert!(!nodes[0].get_blob(&digests[0]).await.complete);
+    while holder.metrics.damaged.get() == 0 {
+        sleep(Duration::from_millis(10)).await;
+    }
+    assert_eq!(nodes[1].get_blob(&digests[0]).await.status, StatusCode::NOT_FOUND);
+    assert_eq!(nodes[1].metrics.verification_failures.get(), 0);
+
+    // The doubts of somebody who lies, or had the wrong bytes elsewhere.
+    let path = format!("/peer/v1/doubts/{}", digests[1]);
+    assert_eq!(ask(holder.peer, "POST", &path, &[]).await.status, StatusCode::OK);
+    sleep(Duration::from_millis(300)).await;
+    let answer = nodes[1].get_blob(&digests[1]).await;
+    assert!(answer.complete && answer.body == sound);
+    assert_eq!(holder.metrics.damaged.get(), 1);
 }
 
 #[tokio::test]

@@ -82,8 +82,10 @@ impl PeerService {
         })
     }
 
+    /// The size of a blob that is all here, and right as far as this node knows.
     async fn complete(&self, digest: &Digest) -> Option<u64> {
-        self.store.stat(digest).await.ok().flatten()?.complete()
+        let size = self.store.stat(digest).await.ok().flatten()?.complete()?;
+        (!self.doubts.is_damaged(digest)).then_some(size)
     }
 
     /// The size of a blob that is arriving, once this node is ahead of its follower.
