@@ -48,6 +48,8 @@ pub struct Claim {
     pub have: u64,
     /// Whether it may pull from upstream; a node without a credential for the image may not.
     pub may_lead: bool,
+    /// Whether it can come back later: its request can give its slot back and ask again.
+    pub patient: bool,
     /// What the answer is for.
     pub intent: Intent,
     /// Parents that failed it since it last had one that worked; at most [`MOST_LOST`] count.
@@ -104,6 +106,8 @@ pub struct Progress {
     pub state: Stage,
     /// Whether it may pull from upstream.
     pub may_lead: bool,
+    /// Whether it can come back later, as in a [`Claim`].
+    pub patient: bool,
     /// How many more children it would serve, beside those it serves now.
     pub free_slots: u32,
 }

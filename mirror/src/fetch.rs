@@ -65,6 +65,8 @@ pub(crate) struct Want {
     pub(crate) kept: bool,
     /// Whether this node may go to the registry for it.
     pub(crate) may_lead: bool,
+    /// Whether its request can still give its slot back and ask again.
+    pub(crate) patient: bool,
     /// The upstream registry, for the counters.
     pub(crate) registry: String,
 }

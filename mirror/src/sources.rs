@@ -69,6 +69,8 @@ pub struct Wanted {
     /// Whether it may come from the registry: not so for a node without a credential for it. Then
     /// [`Sources::parents`] ends only when its reader does.
     pub may_lead: bool,
+    /// Whether its request can still give its slot back and ask again.
+    pub patient: bool,
     /// Cancelled by the sources when this node has to leave its parent: the blob's lead is gone, and
     /// this node has most of it, so it is the one that goes on from outside.
     pub promoted: CancellationToken,
@@ -109,6 +111,7 @@ impl Wanted {
             size: None,
             kept,
             may_lead: true,
+            patient: false,
             promoted: CancellationToken::new(),
             departure: Departure::default(),
             reached: Arc::new(AtomicU64::new(first)),

@@ -119,7 +119,8 @@ impl Warm {
 
     fn want(&self, digest: Digest, registry: &str, first: u64, kept: bool) -> Want {
         let registry = registry.to_owned();
-        Want { digest, first, end: None, size: None, kept, may_lead: false, registry }
+        let (end, size, may_lead, patient) = (None, None, false, false);
+        Want { digest, first, end, size, kept, may_lead, patient, registry }
     }
 }
 

@@ -204,6 +204,7 @@ impl Bench {
             node: peer(node, 1),
             have,
             may_lead: true,
+            patient: false,
             intent: Intent::Get,
             lost,
             total: Some(TOTAL),
@@ -233,6 +234,7 @@ impl Bench {
             total: Some(TOTAL),
             state,
             may_lead: true,
+            patient: false,
             free_slots: 1,
         }
     }

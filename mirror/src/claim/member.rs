@@ -22,6 +22,8 @@ pub(super) struct Member {
     pub(super) have: u64,
     pub(super) total: Option<u64>,
     pub(super) may_lead: bool,
+    /// It can come back later.
+    pub(super) patient: bool,
     pub(super) role: Role,
     /// Its parent died, and it got no other.
     pub(super) orphan: bool,
@@ -37,6 +39,8 @@ pub(super) struct Member {
     pub(super) children: BTreeSet<Seat>,
     /// How many more children it gets.
     pub(super) free: u32,
+    /// When it came.
+    pub(super) joined: Instant,
     pub(super) heard: Instant,
     /// When a child lost it, if it has not been heard since.
     pub(super) doubted: Option<Instant>,
@@ -122,6 +126,7 @@ impl Member {
             have: 0,
             total: None,
             may_lead: false,
+            patient: false,
             role: Role::Waiting,
             orphan: false,
             order,
@@ -131,6 +136,7 @@ impl Member {
             took_slot: false,
             children: BTreeSet::new(),
             free: slots,
+            joined: now,
             heard: now,
             doubted: None,
             waiting: None,

@@ -51,5 +51,9 @@ pub const SECOND_PATIENCE: Duration = Duration::from_secs(2);
 /// waited for 10 s and all go to the registry.
 pub const LINE: Duration = Duration::from_secs(3);
 
+/// How long who came to a lead that is queued waits for it before another one is named. It leaves two seconds
+/// and a half of the 9.5 s that its request has.
+pub const PATIENCE_IN_LINE: Duration = Duration::from_secs(7);
+
 /// A digest of which nothing was heard for this long is forgotten.
 pub const FORGET: Duration = Duration::from_secs(10);

@@ -77,7 +77,7 @@ impl Pursuit {
     pub(super) fn new(shared: Arc<Shared>, want: Want) -> Self {
         let whole = want.first == 0 && want.end.is_none();
         let mut wanted = Wanted::new(want.digest, want.first, want.kept);
-        wanted.may_lead = want.may_lead;
+        (wanted.may_lead, wanted.patient) = (want.may_lead, want.patient);
         wanted.size = want.size.or_else(|| shared.sizes.get(&want.digest, Instant::now()));
         Self {
             at: want.first,

@@ -133,6 +133,12 @@ impl Inner {
         false
     }
 
+    /// Whether other nodes take layers of the same image from this one now, or this one from them.
+    pub(super) fn is_shared(&self, layer: &Digest) -> bool {
+        let layers = self.order.images.get(layer, Instant::now());
+        layers.is_some_and(|layers| layers.iter().any(|layer| self.participant.shares(layer)))
+    }
+
     /// Reads what the runtime fetched from the registry. What there is no time for is left to a later
     /// layer: a store that is slow to read from would keep this one for each of them.
     async fn read_manifests(&self) {

@@ -25,7 +25,8 @@ impl Inner {
         kept: bool,
     ) -> Option<Bytes> {
         let registry = name.registry.clone();
-        let want = Want { digest, first: 0, end: None, size: None, kept, may_lead: true, registry };
+        let (end, size, may_lead, patient) = (None, None, true, false);
+        let want = Want { digest, first: 0, end, size, kept, may_lead, patient, registry };
         let fetched = self.fetcher.whole(want, LARGEST_MANIFEST).await;
         fetched.inspect_err(|error| debug!(%digest, %error, "no manifest from peers")).ok()
     }
@@ -57,7 +58,8 @@ impl Inner {
             }
         };
         let (kept, registry) = (name.by_containerd && end.is_none(), name.registry.clone());
-        let want = Want { digest, first, end, size, kept, may_lead: true, registry };
+        let (may_lead, patient) = (true, kept && self.may_ask_again(&digest));
+        let want = Want { digest, first, end, size, kept, may_lead, patient, registry };
         let fetched = self.fetcher.stream(want).await;
         let fetched =
             fetched.inspect_err(|error| debug!(%digest, %error, "no blob from peers")).ok()?;

@@ -7,12 +7,13 @@ use std::{io, pin::pin};
 
 use futures::stream;
 use http::Response;
-use tokio::time::{Duration, Instant, sleep};
+use tokio::time::{Duration, Instant, sleep, timeout};
 use tracing::debug;
 
 use super::{Inner, parking::Wait};
 use crate::{
     Digest,
+    claim::timing::{ASK_AGAIN, PATIENCE},
     range::ByteRange,
     request::Name,
     response::{self, Body, Refusal},
@@ -67,12 +68,12 @@ impl Inner {
         if !name.by_containerd || !(is_whole || matches!(range, ByteRange::From(_))) {
             return search.await;
         }
-        if is_whole
-            && self.is_out_of_turn(&digest).await
-            && let Way::Again(size) = self.way_out(&digest)
-        {
-            sleep(self.turn).await;
-            return self.ask_again(digest, range, size);
+        if is_whole && self.is_out_of_turn(&digest).await {
+            if let Way::Again(size) = self.way_out(&digest) {
+                sleep(self.turn).await;
+                return self.ask_again(digest, range, size);
+            }
+            self.wait_for_others(&digest).await;
         }
         let mut search = pin!(search);
         let wait = match self.parking.wait(search.as_mut()).await {
@@ -87,9 +88,21 @@ impl Inner {
         };
         match wait {
             Wait::Over(found) => found,
-            Wait::Parked(_space) => search.await,
+            Wait::Parked(_space) => match timeout(self.first_byte * 2 / 3, search.as_mut()).await {
+                Ok(found) => found,
+                Err(_) if self.participant.is_arriving(&digest).await => search.await,
+                Err(_) => match self.way_out(&digest) {
+                    Way::Again(size) => self.ask_again(digest, range, size),
+                    Way::Registry | Way::Hold => search.await,
+                },
+            },
             Wait::Crowded => None,
         }
+    }
+
+    /// Whether a request for a blob can be sent away to ask again.
+    pub(super) fn may_ask_again(&self, digest: &Digest) -> bool {
+        matches!(self.way_out(digest), Way::Again(_))
     }
 
     /// The same for a manifest. It is small, so the one too many goes to the registry.
@@ -107,6 +120,25 @@ impl Inner {
             Wait::Parked(_space) => search.await,
             Wait::Crowded => None,
         }
+    }
+
+    /// Leaves a layer whose turn has not come to those who are about to come to it: nodes that share the
+    /// image with this one. If this node were told to lead, it would wait for a slot behind all that its
+    /// runtime has queued, and they for it. Where it leads something that waits so, the slot is better used for that.
+    async fn wait_for_others(&self, digest: &Digest) {
+        if !self.is_shared(digest) || self.peer_size(digest).await.is_some() {
+            return;
+        }
+        let others = async {
+            while !self.participant.is_arriving(digest).await
+                && !self.participant.leads_in_queue()
+                && self.is_out_of_turn(digest).await
+            {
+                sleep(ASK_AGAIN).await;
+            }
+        };
+        let came = timeout(PATIENCE, others).await.is_ok();
+        debug!(%digest, came, "left to others until now");
     }
 
     fn way_out(&self, digest: &Digest) -> Way {

@@ -40,6 +40,7 @@ impl Participant {
             node: self.me.clone(),
             have: wanted.reached(),
             may_lead: wanted.may_lead,
+            patient: wanted.patient,
             intent: if wanted.kept { Intent::Get } else { Intent::Look },
             lost: wanted.lost(),
             total: wanted.size,

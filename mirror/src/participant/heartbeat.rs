@@ -81,6 +81,7 @@ pub(crate) struct Serving(Arc<Part>);
 struct State {
     role: Role,
     may_lead: bool,
+    patient: bool,
     promoted: CancellationToken,
     departure: Departure,
     /// When the verdict came.
@@ -144,6 +145,21 @@ impl Participant {
         }
     }
 
+    /// Whether this node leads a blob that its runtime has no slot for, it seems: nothing came for a second.
+    pub(crate) fn leads_in_queue(&self) -> bool {
+        let now = Instant::now();
+        self.parts().values().any(|part| part.state().is_in_queue(now))
+    }
+
+    /// Whether this node takes part in a blob with others: it follows one, or is followed.
+    pub(crate) fn shares(&self, digest: &Digest) -> bool {
+        let is_shared = |part: &Arc<Part>| {
+            let follows = matches!(part.state().role, Role::Following(_));
+            follows || part.children.load(Ordering::Relaxed) > 0
+        };
+        self.parts().get(digest).is_some_and(is_shared)
+    }
+
     /// Another node follows this one in a blob that it takes part in.
     pub(crate) fn serving(&self, digest: &Digest) -> Option<Serving> {
         let part = Arc::clone(self.parts().get(digest)?);
@@ -204,13 +220,15 @@ impl Participant {
     }
 
     async fn tell(&self, digest: &Digest, presence: Option<Presence>, state: Stage, part: &Part) {
+        let (may_lead, patient) = part.leads_how();
         let progress = Progress {
             digest: *digest,
             node: self.me.clone(),
             have: bytes(presence),
             total: total(presence),
             state,
-            may_lead: part.state().may_lead,
+            may_lead,
+            patient,
             free_slots: SLOTS.saturating_sub(part.children.load(Ordering::Relaxed)),
         };
         debug!(%digest, have = progress.have, stage = ?state, "telling");
@@ -261,6 +279,12 @@ impl Part {
     fn state(&self) -> MutexGuard<'_, State> {
         // Every critical section is one assignment.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether it may lead, and whether it can wait for another that does.
+    fn leads_how(&self) -> (bool, bool) {
+        let state = self.state();
+        (state.may_lead, state.patient)
     }
 
     /// A new verdict for the same blob.
@@ -325,9 +349,24 @@ impl Part {
 impl State {
     fn new(role: Role, wanted: &Wanted, now: Instant) -> Self {
         let (promoted, departure) = (wanted.promoted.clone(), wanted.departure.clone());
-        let (may_lead, entered) = (wanted.may_lead, now);
-        let (active, grew, completed, sent_away) = (now, None, false, false);
-        Self { role, may_lead, promoted, departure, entered, active, grew, completed, sent_away }
+        let Wanted { may_lead, patient, .. } = *wanted;
+        Self {
+            role,
+            may_lead,
+            patient,
+            promoted,
+            departure,
+            entered: now,
+            active: now,
+            grew: None,
+            completed: false,
+            sent_away: false,
+        }
+    }
+
+    fn is_in_queue(&self, now: Instant) -> bool {
+        let waits = self.grew.is_none() && !self.completed && !self.sent_away;
+        self.role == Role::Leading && waits && now >= self.entered + HEARTBEAT
     }
 
     fn is_idle(&self, now: Instant) -> bool {

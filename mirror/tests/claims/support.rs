@@ -41,6 +41,7 @@ pub(crate) fn get(number: u16) -> Claim {
         node: node(number, None),
         have: 0,
         may_lead: true,
+        patient: false,
         intent: Intent::Get,
         lost: Vec::new(),
         total: Some(1 << 40),
@@ -55,6 +56,7 @@ pub(crate) fn says(number: u16, have: u64, state: Stage) -> Progress {
         total: Some(1 << 40),
         state,
         may_lead: true,
+        patient: false,
         free_slots: 1,
     }
 }

@@ -129,6 +129,7 @@ fn the_largest_report_fits_and_what_is_more_is_left_out() {
         total: Some(u64::MAX),
         state: Stage::Following { parent: endpoint },
         may_lead: false,
+        patient: true,
         free_slots: u32::MAX,
     };
     let json = Report(vec![full.clone(); MOST_REPORTED + 1]).to_json();
@@ -153,11 +154,11 @@ fn peers() -> impl Strategy<Value = Peer> {
 
 prop_compose! {
     fn asks()(
-        digest in digests(), node in peers(), have: u64, may_lead: bool, look: bool, hops in 0u8..=3,
+        digest in digests(), node in peers(), have: u64, may_lead: bool, patient: bool, look: bool, hops in 0u8..=3,
         lost in vec(addresses(), 0..=8), total in option::of(any::<u64>()),
     ) -> Ask {
         let intent = if look { Intent::Look } else { Intent::Get };
-        Ask { hops, claim: Claim { digest, node, have, may_lead, intent, lost, total } }
+        Ask { hops, claim: Claim { digest, node, have, may_lead, patient, intent, lost, total } }
     }
 }
 
@@ -190,9 +191,9 @@ fn stages() -> impl Strategy<Value = Stage> {
 prop_compose! {
     fn progress()(
         digest in digests(), node in peers(), have: u64, total in option::of(any::<u64>()),
-        state in stages(), may_lead: bool, free_slots: u32,
+        state in stages(), may_lead: bool, patient: bool, free_slots: u32,
     ) -> Progress {
-        Progress { digest, node, have, total, state, may_lead, free_slots }
+        Progress { digest, node, have, total, state, may_lead, patient, free_slots }
     }
 }
 

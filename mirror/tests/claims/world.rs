@@ -200,6 +200,7 @@ impl World {
             node: node.peer.clone(),
             have: node.have * UNIT,
             may_lead: node.may_lead,
+            patient: false,
             intent: Intent::Get,
             lost: node.lost.iter().rev().take(8).copied().collect(),
             total: Some(self.total * UNIT),
@@ -317,6 +318,7 @@ impl World {
             total: Some(self.total * UNIT),
             state,
             may_lead: node.may_lead,
+            patient: false,
             free_slots: 2u32.saturating_sub(u32::try_from(self.children(id)).unwrap()),
         };
         let now = self.now();

@@ -9,7 +9,10 @@ use onepull_mirror::{
     router::MemoryNetwork,
     store::{ByteStream, FolderStore, Presence, StoreError, Watch},
 };
-use tokio::{sync::watch, time::timeout};
+use tokio::{
+    sync::watch,
+    time::{sleep, timeout},
+};
 
 use crate::{
     parked::image,
@@ -102,6 +105,48 @@ async fn small_layers_and_layers_of_a_lone_node_come_as_they_are_asked_for() {
     let image = self::image(&lone, &layers, 2 * MIB).await;
     lone.get(&manifest(&image), &[]).await;
     assert!(!gives_its_slot_back(&lone, &layers[4]).await);
+}
+
+#[tokio::test]
+async fn a_layer_that_cannot_be_asked_for_again_is_left_to_nodes_that_share_the_image() {
+    let (nodes, mut layers, _) = five_layers(2 * MIB).await;
+    let (node, other) = (&nodes[0], &nodes[1]);
+    let (first, last) = (noise(2 << 20, 1), noise(2 << 20, 2));
+    (layers[0], layers[4]) = (Digest::sha256(&first), Digest::sha256(&last));
+    let image = image(node, &layers, 2 * MIB).await;
+    node.get(&manifest(&image), &[]).await;
+    for layer in &layers[1..3] {
+        assert!(!gives_its_slot_back(node, layer).await);
+    }
+    assert_eq!(other.get_blob(&layers[0]).await.status, StatusCode::NOT_FOUND, "it leads");
+    let mut arriving = other.store.write(layers[0]).await.unwrap().with_total(2 * MIB);
+    arriving.append(&first[..1 << 20]).await.unwrap();
+
+    let asks = async {
+        while other.metrics.sent_to_peers.get() == 0 {
+            sleep(Duration::from_millis(10)).await;
+        }
+        for _ in 0..2 {
+            assert!(gives_its_slot_back(node, &layers[4]).await);
+        }
+        node.get_blob(&layers[4]).await
+    };
+    let comes = async {
+        while node.metrics.sent_away.get() < 2 {
+            sleep(Duration::from_millis(10)).await;
+        }
+        sleep(Duration::from_millis(300)).await;
+        assert_eq!(other.get_blob(&layers[4]).await.status, StatusCode::NOT_FOUND, "it leads");
+        other.hold(&last).await;
+    };
+    let finishes = async {
+        let (answer, ()) = tokio::join!(asks, comes);
+        arriving.append(&first[1 << 20..]).await.unwrap();
+        arriving.commit().await.unwrap();
+        answer
+    };
+    let (shared, answer) = tokio::join!(node.get_blob(&layers[0]), finishes);
+    assert!(shared.complete && answer.complete && answer.body == last);
 }
 
 /// The layers that are reserved now.

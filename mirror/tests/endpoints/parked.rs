@@ -208,6 +208,19 @@ async fn of_three_that_wait_one_makes_room_and_two_wait_on() {
 }
 
 #[tokio::test]
+async fn who_waits_for_a_lead_that_does_not_come_asks_again_before_its_deadline() {
+    let (_lead, node, image) = stalled_storm(1).await;
+    node.get(&manifest(&image.manifest), &[]).await;
+    for _ in 0..2 {
+        let answer = node.get_blob(&image.layers[0]).await;
+        assert_eq!((answer.status, answer.body.len()), (StatusCode::OK, 0));
+        assert!(!answer.complete);
+    }
+    let answer = node.get_blob(&image.layers[0]).await;
+    assert_eq!(answer.status, StatusCode::NOT_FOUND, "its runtime bears no more");
+}
+
+#[tokio::test]
 async fn who_cannot_be_asked_again_makes_room_before_its_deadline() {
     let (_lead, node, Image { layers, .. }) = stalled_storm(3).await;
     // Nobody told this node the sizes, so an empty answer cannot be made.

@@ -36,6 +36,7 @@ impl World<'_> {
             node: node.peer.clone(),
             have: layer.bytes(part.have),
             may_lead: node.may_lead,
+            patient: false,
             intent: Intent::Get,
             lost: part.lost.clone(),
             total: Some(layer.size),

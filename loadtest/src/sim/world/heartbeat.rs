@@ -80,6 +80,7 @@ impl World<'_> {
             total: Some(layer.size),
             state,
             may_lead: node.may_lead,
+            patient: false,
             free_slots: SLOTS.saturating_sub(children),
         };
         self.tally.reports += 1;

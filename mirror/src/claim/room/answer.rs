@@ -97,6 +97,11 @@ impl Room {
             note(member, &claim.node, claim.total, now);
             member.have = claim.have;
             member.may_lead = claim.may_lead;
+            // It has come back for the last time: its word that it left may come later than that.
+            if member.patient && !claim.patient {
+                member.joined = now;
+            }
+            member.patient = claim.patient;
             match &mut member.role {
                 Role::Leading(lead) if claim.may_lead => lead.peak = lead.peak.min(claim.have),
                 Role::Leading(_) | Role::Complete => member.role = Role::Waiting,

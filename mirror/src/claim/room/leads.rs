@@ -5,9 +5,9 @@ use std::collections::BTreeSet;
 use tokio::time::Instant;
 
 use crate::claim::{
-    member::{Lead, Phase, Role, Seat},
+    member::{Lead, Member, Phase, Role, Seat},
     roster::Roster,
-    timing::{HEIR_WAIT, LAPSE, LINE, RELEARN, SLOW_START},
+    timing::{HEIR_WAIT, LAPSE, LINE, PATIENCE_IN_LINE, RELEARN, SILENCE, SLOW_START},
 };
 
 /// Most doublings of the slow-start rule. 2^12 leads are a storm of their own; a registry that
@@ -23,6 +23,8 @@ pub(super) struct Leads {
     growing: BTreeSet<(Instant, Seat)>,
     /// While nobody grows: since when the registry has been waited for.
     slow: Option<SlowStart>,
+    /// When a lead of which nothing came said last that it is in its runtime's queue.
+    queued: Option<Instant>,
     /// Since when there has been no source, as far as noticed.
     vacant: Option<Instant>,
     /// Until when an unknown lead is waited for.
@@ -83,7 +85,7 @@ impl Leads {
             None => true,
         };
         if self.have_source(candidate.holders, now) {
-            return first_in_line && self.company_is_due(now);
+            return first_in_line && !self.can_wait(member, now) && self.company_is_due(now);
         }
         let vacant = *self.vacant.get_or_insert(now);
         first_in_line || now >= vacant + HEIR_WAIT
@@ -100,6 +102,13 @@ impl Leads {
         let intervals = waited.as_secs() / SLOW_START.as_secs();
         let doublings = u32::try_from(intervals).unwrap_or(MOST_DOUBLINGS).min(MOST_DOUBLINGS);
         slow.added < (1 << doublings) - 1
+    }
+
+    /// Whether there is a lead of which nothing came because its runtime has no slot for it, and a member without
+    /// a byte that has time. A second lead would be a second copy, as the first will go to the registry.
+    fn can_wait(&self, member: &Member, now: Instant) -> bool {
+        let is_queued = self.queued.is_some_and(|said| now < said + SILENCE);
+        is_queued && member.have == 0 && (member.patient || now < member.joined + PATIENCE_IN_LINE)
     }
 
     /// `seat` says that it leads although it made nothing of a lead before. It is no source until it
@@ -137,6 +146,9 @@ impl Leads {
         let Some(lead) = roster[seat].lead().copied() else { return };
         if let Some(slow) = self.slow.as_mut().filter(|_| now < lead.since + LINE) {
             slow.since = now;
+        }
+        if lead.phase == Phase::Starting {
+            self.queued = Some(now);
         }
         if let Phase::Growing(_) = lead.phase {
             self.abdicate(seat, &lead);

@@ -31,6 +31,7 @@ impl Room {
             member.tried_again &= progress.have <= member.have;
             member.have = progress.have;
             member.may_lead = progress.may_lead;
+            member.patient = progress.patient;
             // It does something; when it waits again, its patience begins anew.
             if !is_out_of_date(member, progress.state) {
                 member.waiting = None;

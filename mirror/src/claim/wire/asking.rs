@@ -42,6 +42,8 @@ struct AskMessage {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     total: Option<u64>,
     may_lead: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    patient: bool,
     intent: IntentWord,
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     lost: Vec<String>,
@@ -93,7 +95,7 @@ impl Ask {
 
     /// The body of `POST /peer/v1/claims`.
     pub fn to_json(&self) -> Vec<u8> {
-        let Claim { digest, node, have, may_lead, intent, lost, total } = &self.claim;
+        let Claim { digest, node, have, may_lead, patient, intent, lost, total } = &self.claim;
         write(&AskMessage {
             hops: self.hops,
             digest: digest.to_string(),
@@ -101,6 +103,7 @@ impl Ask {
             have: *have,
             total: *total,
             may_lead: *may_lead,
+            patient: *patient,
             intent: match intent {
                 Intent::Get => IntentWord::Get,
                 Intent::Look => IntentWord::Look,
@@ -125,6 +128,7 @@ impl Ask {
             node: message.node.try_into()?,
             have: message.have,
             may_lead: message.may_lead,
+            patient: message.patient,
             intent: match message.intent {
                 IntentWord::Get => Intent::Get,
                 IntentWord::Look => Intent::Look,

@@ -33,6 +33,8 @@ struct ProgressEntry {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     parent: Option<String>,
     may_lead: bool,
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    patient: bool,
     free_slots: u32,
 }
 
@@ -101,6 +103,7 @@ impl From<&Progress> for ProgressEntry {
             state,
             parent,
             may_lead: progress.may_lead,
+            patient: progress.patient,
             free_slots: progress.free_slots,
         }
     }
@@ -127,6 +130,7 @@ impl TryFrom<ProgressEntry> for Progress {
             total: entry.total,
             state,
             may_lead: entry.may_lead,
+            patient: entry.patient,
             free_slots: entry.free_slots,
         })
     }

@@ -1,8 +1,8 @@
 //! Leads that stall, never start, or die, and who comes after them.
 
-use onepull_mirror::claim::{Advice, Claim, Stage, Verdict};
+use onepull_mirror::claim::{Advice, Claim, Progress, Stage, Verdict};
 
-use crate::support::{Room, at, blob, first, following, get};
+use crate::support::{Room, at, blob, first, following, get, says};
 
 #[test]
 fn the_follower_with_the_longest_prefix_goes_on_when_the_lead_stalls() {
@@ -150,6 +150,38 @@ fn a_lead_that_waits_for_its_own_slot_gets_company_before_its_followers_give_up(
         room.says(1, 500, Stage::Queued);
     }
     assert_eq!(room.coordinator.counters().leads, 2);
+}
+
+#[test]
+fn who_can_come_back_later_gets_no_lead_beside_one_that_is_queued() {
+    let patient = |id, parent| Progress { patient: true, ..says(id, 0, following(parent)) };
+    let mut room = Room::new();
+    room.get(0);
+    room.claim(&Claim { patient: true, ..get(1) });
+    for second in 1..20 {
+        room.wait(1000);
+        room.says(0, 0, Stage::Queued);
+        let advice = room.coordinator.progress(&patient(1, 0), room.now);
+        assert_eq!(advice, Advice::CarryOn, "after {second} s");
+    }
+    assert_eq!(first(&room.get(1)), Some(0), "its last request has just begun");
+    for second in 1..=7 {
+        room.wait(1000);
+        room.says(0, 0, Stage::Queued);
+        let expected = if second < 7 { Advice::CarryOn } else { Advice::Lead };
+        assert_eq!(room.says(1, 0, following(0)), expected, "after {second} s more");
+    }
+
+    let mut room = Room::new();
+    room.get(0);
+    room.claim(&Claim { patient: true, ..get(1) });
+    for second in 1..=5 {
+        room.wait(1000);
+        room.says(0, 0, Stage::Leading);
+        let expected = if second < 5 { Advice::CarryOn } else { Advice::Lead };
+        let advice = room.coordinator.progress(&patient(1, 0), room.now);
+        assert_eq!(advice, expected, "a lead that may hang is no reason to wait, {second} s");
+    }
 }
 
 #[test]
