@@ -131,6 +131,7 @@ impl Inner {
         }
         let others = async {
             while !self.participant.is_arriving(digest).await
+                && self.is_shared(digest)
                 && !self.participant.leads_in_queue()
                 && self.is_out_of_turn(digest).await
             {
