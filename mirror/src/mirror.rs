@@ -131,8 +131,8 @@ impl Mirror {
         let Parts { node, participant, store, outside, deadlines, metrics, deliveries, tasks } =
             parts;
         let sources = Arc::new(Claims::new(Arc::clone(&participant), outside));
-        let taker = Arc::clone(&participant);
-        let fetcher = Fetcher::new(node, taker, sources, &deadlines, metrics.clone());
+        let fetcher =
+            Fetcher::new(node, Arc::clone(&participant), sources, &deadlines, metrics.clone());
         Self(Arc::new(Inner {
             fetcher,
             first_byte: deadlines.first_byte,

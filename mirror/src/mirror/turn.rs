@@ -13,7 +13,7 @@ use tracing::debug;
 use super::{Inner, parking::Wait};
 use crate::{
     Digest,
-    claim::timing::{ASK_AGAIN, PATIENCE},
+    claim::timing::ASK_AGAIN,
     range::ByteRange,
     request::Name,
     response::{self, Body, Refusal},
@@ -88,7 +88,7 @@ impl Inner {
         };
         match wait {
             Wait::Over(found) => found,
-            Wait::Parked(_space) => match timeout(self.first_byte * 2 / 3, search.as_mut()).await {
+            Wait::Parked(_space) => match timeout(self.much_of_its_time(), search.as_mut()).await {
                 Ok(found) => found,
                 Err(_) if self.participant.is_arriving(&digest).await => search.await,
                 Err(_) => match self.way_out(&digest) {
@@ -98,6 +98,11 @@ impl Inner {
             },
             Wait::Crowded => None,
         }
+    }
+
+    /// How long a request waits for somebody who may not come, and still has time for what comes then.
+    fn much_of_its_time(&self) -> Duration {
+        self.first_byte * 2 / 3
     }
 
     /// Whether a request for a blob can be sent away to ask again.
@@ -126,10 +131,13 @@ impl Inner {
     /// image with this one. If this node were told to lead, it would wait for a slot behind all that its
     /// runtime has queued, and they for it. Where it leads something that waits so, the slot is better used for that.
     async fn wait_for_others(&self, digest: &Digest) {
-        if !self.is_shared(digest) || self.peer_size(digest).await.is_some() {
+        if !self.is_shared(digest) {
             return;
         }
         let others = async {
+            if self.peer_size(digest).await.is_some() {
+                return;
+            }
             while !self.participant.is_arriving(digest).await
                 && self.is_shared(digest)
                 && !self.participant.leads_in_queue()
@@ -138,7 +146,7 @@ impl Inner {
                 sleep(ASK_AGAIN).await;
             }
         };
-        let came = timeout(PATIENCE, others).await.is_ok();
+        let came = timeout(self.much_of_its_time(), others).await.is_ok();
         debug!(%digest, came, "left to others until now");
     }
 

@@ -154,7 +154,8 @@ impl Participant {
     /// Whether this node takes part in a blob with others: it follows one, or is followed.
     pub(crate) fn shares(&self, digest: &Digest) -> bool {
         let is_shared = |part: &Arc<Part>| {
-            let follows = matches!(part.state().role, Role::Following(_));
+            let state = part.state();
+            let follows = matches!(state.role, Role::Following(_)) && !state.sent_away;
             follows || part.children.load(Ordering::Relaxed) > 0
         };
         self.parts().get(digest).is_some_and(is_shared)

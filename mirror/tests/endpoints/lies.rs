@@ -152,6 +152,10 @@ async fn a_copy_that_its_disk_has_changed_is_served_to_nobody_once_it_was_doubte
     }
     assert_eq!(nodes[1].get_blob(&digests[0]).await.status, StatusCode::NOT_FOUND);
     assert_eq!(nodes[1].metrics.verification_failures.get(), 0);
+    let path = format!("/peer/v1/blobs/{}", digests[0]);
+    for headers in [&[][..], &[("onepull-follower", "127.0.0.1:1")]] {
+        assert_eq!(ask(holder.peer, "GET", &path, headers).await.status, StatusCode::NOT_FOUND);
+    }
 
     // The doubts of somebody who lies, or had the wrong bytes elsewhere.
     let path = format!("/peer/v1/doubts/{}", digests[1]);

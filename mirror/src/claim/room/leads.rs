@@ -85,7 +85,12 @@ impl Leads {
             None => true,
         };
         if self.have_source(candidate.holders, now) {
-            return first_in_line && !self.can_wait(member, now) && self.company_is_due(now);
+            let is_due = first_in_line && self.company_is_due(now);
+            if is_due && self.can_wait(member, now) {
+                self.begin_anew(now);
+                return false;
+            }
+            return is_due;
         }
         let vacant = *self.vacant.get_or_insert(now);
         first_in_line || now >= vacant + HEIR_WAIT
@@ -102,6 +107,14 @@ impl Leads {
         let intervals = waited.as_secs() / SLOW_START.as_secs();
         let doublings = u32::try_from(intervals).unwrap_or(MOST_DOUBLINGS).min(MOST_DOUBLINGS);
         slow.added < (1 << doublings) - 1
+    }
+
+    /// Company that was due and not needed is not made up for: all that waited would lead at once.
+    fn begin_anew(&mut self, now: Instant) {
+        let interval_ago = now.checked_sub(SLOW_START).unwrap_or(now);
+        if let Some(slow) = &mut self.slow {
+            *slow = SlowStart { since: slow.since.max(interval_ago), added: 0 };
+        }
     }
 
     /// Whether there is a lead of which nothing came because its runtime has no slot for it, and a member without

@@ -40,7 +40,13 @@ impl PeerService {
     ) -> Result<Response<Body>, Refusal> {
         let range = ByteRange::parse(text(headers, header::RANGE));
         let follower = text(headers, FOLLOWER).and_then(|node| node.parse().ok());
-        let (size, slot) = match (self.complete(&digest).await, follower) {
+        let complete = self.complete(&digest).await;
+        if complete.is_none() {
+            self.doubts.forget(&digest);
+        } else if self.doubts.is_damaged(&digest) {
+            return Err(Refusal::Blob(digest));
+        }
+        let (size, slot) = match (complete, follower) {
             (Some(size), _) if head || size <= SMALL => (size, None),
             (Some(size), _) => (size, Some(self.slot(digest, follower)?)),
             (None, Some(node)) if !head => {
@@ -82,10 +88,8 @@ impl PeerService {
         })
     }
 
-    /// The size of a blob that is all here, and right as far as this node knows.
     async fn complete(&self, digest: &Digest) -> Option<u64> {
-        let size = self.store.stat(digest).await.ok().flatten()?.complete()?;
-        (!self.doubts.is_damaged(digest)).then_some(size)
+        self.store.stat(digest).await.ok().flatten()?.complete()
     }
 
     /// The size of a blob that is arriving, once this node is ahead of its follower.

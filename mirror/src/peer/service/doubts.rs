@@ -4,12 +4,12 @@
 //! behind them. They know whom they had the bytes from, and the next one does not. So a copy that is
 //! not that of its digest is refused here, where all of them come by (ADR 31).
 
-use std::sync::Arc;
+use std::{io, sync::Arc};
 
 use futures::StreamExt;
 use tokio::{
     sync::Semaphore,
-    time::{Duration, Instant},
+    time::{Duration, Instant, timeout},
 };
 use tracing::{debug, warn};
 
@@ -19,7 +19,7 @@ use crate::{
     metrics::Metrics,
     participant::Participant,
     recent::Recent,
-    store::{Presence, StoreError},
+    store::{Presence, STALL, StoreError},
 };
 
 /// How soon a copy is read again, at least: a crowd of doubts, true or not, costs one reading.
@@ -83,18 +83,30 @@ impl Doubts {
         is_damaged
     }
 
+    /// The copy is gone, and one that comes is another.
+    pub(super) fn forget(&self, digest: &Digest) {
+        let at = Instant::now();
+        if self.read.get(digest, at).is_some_and(|reading| reading.damaged) {
+            self.read.insert(*digest, Reading { damaged: false, at }, at);
+        }
+    }
+
     async fn read_again(&self, digest: Digest) {
         let damaged = match self.matches(&digest).await {
             Ok(Some(matches)) => !matches,
             Ok(None) => return,
-            Err(error) => return debug!(%digest, %error, "a doubted copy cannot be read"),
+            // Nobody is served from it either, as far as it cannot be read.
+            Err(error) => {
+                debug!(%digest, %error, "a doubted copy cannot be read");
+                false
+            }
         };
         debug!(%digest, damaged, "read a doubted copy again");
         if damaged {
             warn!(
                 %digest,
-                "this node's copy is damaged and is served to no other node; remove it, and check the disk: \
-                 ctr --namespace k8s.io content rm {digest}"
+                "this node's copy is damaged and is served to no other node; \
+                 remove it from the runtime's store, and check the disk"
             );
             self.metrics.damaged.inc();
             self.participant.send_away(&digest);
@@ -109,8 +121,10 @@ impl Doubts {
             return Ok(None);
         }
         let (mut bytes, mut check) = (self.store.open(digest, 0).await?, Verifier::new(*digest));
-        while let Some(piece) = bytes.next().await {
-            check.update(&piece.map_err(|source| StoreError::Io { digest: *digest, source })?);
+        let failed = |source| StoreError::Io { digest: *digest, source };
+        let late = |_| failed(io::ErrorKind::TimedOut.into());
+        while let Some(piece) = timeout(STALL, bytes.next()).await.map_err(late)? {
+            check.update(&piece.map_err(failed)?);
         }
         Ok(Some(check.matches()))
     }

@@ -165,11 +165,13 @@ fn who_can_come_back_later_gets_no_lead_beside_one_that_is_queued() {
         assert_eq!(advice, Advice::CarryOn, "after {second} s");
     }
     assert_eq!(first(&room.get(1)), Some(0), "its last request has just begun");
+    room.get(2);
     for second in 1..=7 {
         room.wait(1000);
         room.says(0, 0, Stage::Queued);
         let expected = if second < 7 { Advice::CarryOn } else { Advice::Lead };
         assert_eq!(room.says(1, 0, following(0)), expected, "after {second} s more");
+        assert_eq!(room.says(2, 0, following(1)), Advice::CarryOn, "one at a time");
     }
 
     let mut room = Room::new();
