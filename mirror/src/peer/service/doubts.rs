@@ -83,11 +83,12 @@ impl Doubts {
         is_damaged
     }
 
-    /// The copy is gone, and one that comes is another.
+    /// The copy is gone, as far as its store can tell, and one that comes is another: the next doubt has it read.
     pub(super) fn forget(&self, digest: &Digest) {
-        let at = Instant::now();
-        if self.read.get(digest, at).is_some_and(|reading| reading.damaged) {
-            self.read.insert(*digest, Reading { damaged: false, at }, at);
+        let now = Instant::now();
+        if self.read.get(digest, now).is_some_and(|reading| reading.damaged) {
+            let at = now.checked_sub(AGAIN).unwrap_or(now);
+            self.read.insert(*digest, Reading { damaged: false, at }, now);
         }
     }
 
