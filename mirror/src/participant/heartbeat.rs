@@ -221,7 +221,7 @@ impl Participant {
     }
 
     async fn tell(&self, digest: &Digest, presence: Option<Presence>, state: Stage, part: &Part) {
-        let (may_lead, patient) = part.leads_how();
+        let State { may_lead, patient, .. } = *part.state();
         let progress = Progress {
             digest: *digest,
             node: self.me.clone(),
@@ -280,12 +280,6 @@ impl Part {
     fn state(&self) -> MutexGuard<'_, State> {
         // Every critical section is one assignment.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Whether it may lead, and whether it can wait for another that does.
-    fn leads_how(&self) -> (bool, bool) {
-        let state = self.state();
-        (state.may_lead, state.patient)
     }
 
     /// A new verdict for the same blob.
