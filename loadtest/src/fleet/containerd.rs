@@ -12,6 +12,7 @@ use std::{
 use async_trait::async_trait;
 use futures::future::join_all;
 use onepull_testbed::{Host, Lab, Version, net::Traffic};
+use tokio::time::{Duration, sleep};
 
 use super::{Account, Fleet, FleetError, Meter, Steered};
 use crate::{
@@ -44,6 +45,10 @@ pub use feeds::Feeds;
 pub(crate) use node::Node;
 pub(crate) use origin::Origin;
 pub use spegel::version as spegel_version;
+
+/// How long all arms rest when they are ready. Agents that have just started prove themselves to each other, which
+/// took all of two cores for the first two seconds of a pull on sixteen nodes.
+const SETTLED: Duration = Duration::from_secs(3);
 
 /// What a fleet of containerds is made of.
 #[derive(Clone, Debug)]
@@ -116,6 +121,7 @@ impl ContainerdFleet {
             folder,
         };
         fleet.start_mirrors().await?;
+        sleep(SETTLED).await;
         fleet.before = fleet.traffic().map_err(FleetError::setup("read the links' counters"))?;
         fleet.meter();
         Ok(fleet)
