@@ -12,6 +12,10 @@ use thiserror::Error;
 
 use crate::Digest;
 
+/// Bytes that are best written at a time: with its name, a little less than 1 MiB. containerd has memory of
+/// that size for every message of more than 32 KiB, and clears it first, so small ones cost it more than hashing does.
+pub const PIECE: usize = 1020 * 1024;
+
 /// Writes blobs into the store that [`crate::Store`] reads.
 #[async_trait]
 pub trait Sink: Send + Sync + 'static {

@@ -6,11 +6,11 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::{StreamExt, stream::BoxStream};
+use futures::{StreamExt, stream, stream::BoxStream};
 use thiserror::Error;
 use tokio::{
     sync::{broadcast, mpsc},
-    time::timeout,
+    time::{Duration, Instant, timeout, timeout_at},
 };
 
 use crate::{
@@ -19,7 +19,11 @@ use crate::{
     fetch::{FetchError, Want},
     manifest::LARGEST_MANIFEST,
     mirror::{Delivery, Inner},
+    sink::PIECE,
 };
+
+/// How long bytes wait for more. Those who follow this node have them from its window meanwhile.
+const WITHIN: Duration = Duration::from_millis(200);
 
 /// The mirror's way to peers, for those who write into the runtime's store. Clones share everything.
 #[derive(Clone)]
@@ -99,7 +103,7 @@ impl Warm {
                 inner.map_or(WarmError::NoSource(digest), WarmError::from)
             })
         });
-        Ok(bytes.boxed())
+        Ok(gathered(bytes.boxed()))
     }
 
     /// Where to tell what was written ahead of a pull, so that it does not count as the registry's.
@@ -124,6 +128,37 @@ impl Warm {
     }
 }
 
+/// The same bytes in pieces of [`PIECE`], or what comes of them within [`WITHIN`].
+fn gathered(pieces: Arriving) -> Arriving {
+    let next = |(mut pieces, after): (Arriving, Option<_>)| async {
+        let first = match after {
+            Some(piece) => piece,
+            None => pieces.next().await?,
+        };
+        let first = match first {
+            Ok(first) if first.len() < PIECE => first,
+            other => return Some((other, (pieces, None))),
+        };
+        let mut piece = Vec::with_capacity(PIECE);
+        piece.extend_from_slice(&first);
+        let (until, mut after) = (Instant::now() + WITHIN, None);
+        while piece.len() < PIECE {
+            match timeout_at(until, pieces.next()).await {
+                Ok(Some(Ok(bytes))) if piece.len() + bytes.len() <= PIECE => {
+                    piece.extend_from_slice(&bytes);
+                }
+                Ok(Some(other)) => {
+                    after = Some(other);
+                    break;
+                }
+                Ok(None) | Err(_) => break,
+            }
+        }
+        Some((Ok(Bytes::from(piece)), (pieces, after)))
+    };
+    stream::unfold((pieces, None), next).boxed()
+}
+
 // === impl WarmError ===
 
 impl From<&FetchError> for WarmError {
@@ -133,5 +168,42 @@ impl From<&FetchError> for WarmError {
             FetchError::Mismatch(digest) => Self::Mismatch(digest),
             FetchError::TooLarge { digest, .. } => Self::TooLarge(digest),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What of these pieces is handed on together, in bytes; the end of a `None` never comes.
+    async fn lengths(
+        pieces: Vec<Option<Result<usize, WarmError>>>,
+    ) -> Vec<Result<usize, WarmError>> {
+        let waits = pieces.contains(&None);
+        let pieces = pieces.into_iter().flatten();
+        let pieces =
+            stream::iter(pieces.map(|piece| piece.map(|length| Bytes::from(vec![0; length]))));
+        let rest = if waits { stream::pending().boxed() } else { stream::empty().boxed() };
+        let gathered = gathered(pieces.chain(rest).boxed());
+        let lengths = gathered.map(|piece| piece.map(|bytes| bytes.len()));
+        lengths.take_until(tokio::time::sleep(2 * WITHIN)).collect().await
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn small_pieces_are_handed_on_together() {
+        let third = PIECE / 3;
+        assert_eq!(lengths(vec![Some(Ok(third)); 4]).await, [Ok(3 * third), Ok(third)]);
+        let large = vec![Some(Ok(1)), Some(Ok(2 * PIECE)), Some(Ok(1))];
+        assert_eq!(lengths(large).await, [Ok(1), Ok(2 * PIECE), Ok(1)]);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_came_is_handed_on_before_a_failure_and_when_nothing_more_comes() {
+        let failure = WarmError::NoSource(Digest::sha256(b"x"));
+        assert_eq!(
+            lengths(vec![Some(Ok(1)), Some(Ok(1)), Some(Err(failure))]).await,
+            [Ok(2), Err(failure)]
+        );
+        assert_eq!(lengths(vec![Some(Ok(1)), Some(Ok(1)), None]).await, [Ok(2)]);
     }
 }

@@ -1,6 +1,6 @@
 //! One stream of containerd's content API: one open writer, which holds the lock of its name.
 //!
-//! Pieces are sent ahead of their answers, a few at a time. containerd lets go of the name when the
+//! Pieces are sent ahead of their answers, two at a time. containerd lets go of the name when the
 //! stream has ended, and has then kept all that it took.
 
 use std::time::Duration;
@@ -14,7 +14,7 @@ use containerd_client::{
     tonic::{Code, Status, Streaming, transport::Channel},
 };
 use futures::channel::mpsc;
-use onepull_mirror::sink::Part;
+use onepull_mirror::sink::{PIECE, Part};
 use tokio::time::timeout;
 
 use super::{name::name, tally::Tally};
@@ -24,13 +24,9 @@ use crate::containerd::{
     namespace::{answer, in_namespace},
 };
 
-/// Bytes of one message: few enough that followers see growth evenly, enough that the cost of a
-/// message is small beside hashing them.
-const PIECE: usize = 512 * 1024;
-
-/// Messages sent ahead of their answers. The next is on its way while containerd hashes one; together
-/// they bound what a writer holds in memory.
-const AHEAD: usize = 4;
+/// Messages of [`PIECE`] bytes sent ahead of their answers. The next is on its way while containerd hashes
+/// one; together they bound what a writer holds in memory.
+const AHEAD: usize = 2;
 
 /// For an answer to a piece. containerd writes into the page cache; a kernel that has to make room on
 /// a slow disk first takes seconds. Beyond this containerd hangs, and the warmer has others to serve.
@@ -118,7 +114,7 @@ impl Session {
             }
             let piece = bytes.split_to(PIECE.min(bytes.len()));
             let after = self.at + piece.len() as u64;
-            let request = self.message(WriteAction::Write, piece.to_vec());
+            let request = self.message(WriteAction::Write, piece.into());
             self.send(WRITING, request).await?;
             self.at = after;
         }
