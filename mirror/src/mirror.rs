@@ -210,7 +210,7 @@ impl Mirror {
             self.0.order.passed_by(digest);
             return Err(Refusal::Manifest(digest));
         };
-        self.0.learn(&manifest);
+        self.0.learn(&manifest, false);
         self.0.reserve(name, digest, &manifest).await;
         self.0.hit(name, origin);
         self.0.sent(name, digest, origin, 0, bytes.len() as u64);

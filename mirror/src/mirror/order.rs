@@ -36,11 +36,19 @@ const NOTICED: Duration = Duration::from_millis(18);
 /// What is known of the order of layers.
 #[derive(Debug)]
 pub(super) struct Order {
-    /// For a layer, the large layers of its image.
-    images: Recent<Digest, Arc<[Digest]>>,
+    /// For a layer, its image.
+    images: Recent<Digest, Arc<Image>>,
     /// Layers that the runtime has asked for, and when.
     asked: Recent<Digest, Instant>,
     unread: Mutex<VecDeque<Digest>>,
+}
+
+#[derive(Debug)]
+struct Image {
+    /// Those whose order matters, in their order.
+    layers: Vec<Digest>,
+    /// Its manifest came past the mirror, so its layers could not be reserved.
+    passed_by: bool,
 }
 
 /// The layers of an image whose order matters, in their order.
@@ -81,13 +89,18 @@ impl Order {
     }
 
     /// Small layers come and go between the large ones, so their order does not matter.
-    fn learn(&self, manifest: &Manifest, now: Instant) {
-        let layers: Arc<[Digest]> = large_layers(manifest).map(|layer| layer.digest).collect();
+    fn learn(&self, manifest: &Manifest, passed_by: bool, now: Instant) {
+        let layers: Vec<_> = large_layers(manifest).map(|layer| layer.digest).collect();
         if layers.len() > UNDER_WAY {
-            for layer in layers.iter() {
-                self.images.insert(*layer, Arc::clone(&layers), now);
+            let image = Arc::new(Image { layers, passed_by });
+            for layer in &image.layers {
+                self.images.insert(*layer, Arc::clone(&image), now);
             }
         }
+    }
+
+    fn image(&self, layer: &Digest) -> Option<Arc<Image>> {
+        self.images.get(layer, Instant::now())
     }
 
     fn unread(&self) -> MutexGuard<'_, VecDeque<Digest>> {
@@ -99,12 +112,12 @@ impl Order {
 // === impl Inner ===
 
 impl Inner {
-    /// Learns sizes and order of what a manifest names.
-    pub(super) fn learn(&self, manifest: &Manifest) {
+    /// Learns sizes and order of what a manifest names. `passed_by`: it came from the registry.
+    pub(super) fn learn(&self, manifest: &Manifest, passed_by: bool) {
         for child in &manifest.children {
             self.fetcher.expect_size(child.digest, child.size);
         }
-        self.order.learn(manifest, Instant::now());
+        self.order.learn(manifest, passed_by, Instant::now());
     }
 
     /// Whether as many layers as there are slots come before this one and are not here yet. Alone,
@@ -119,11 +132,11 @@ impl Inner {
         if self.fetcher.known_size(digest).is_none() {
             self.read_manifests().await;
         }
-        let Some(layers) = self.order.images.get(digest, now) else { return false };
+        let Some(image) = self.order.image(digest) else { return false };
         let is_back = self.turns.get(digest, now).is_some();
         let comes = |layer: &&Digest| !is_back || self.order.asked.get(layer, now).is_some();
         let mut missing = 0;
-        for layer in layers.iter().take_while(|layer| *layer != digest).filter(comes) {
+        for layer in image.layers.iter().take_while(|layer| *layer != digest).filter(comes) {
             missing += usize::from(self.local_size(layer).await.is_none());
             // Further ones make no difference, and each is a question to the store.
             if missing == UNDER_WAY {
@@ -135,8 +148,14 @@ impl Inner {
 
     /// Whether other nodes take layers of the same image from this one now, or this one from them.
     pub(super) fn is_shared(&self, layer: &Digest) -> bool {
-        let layers = self.order.images.get(layer, Instant::now());
-        layers.is_some_and(|layers| layers.iter().any(|layer| self.participant.shares(layer)))
+        let image = self.order.image(layer);
+        image.is_some_and(|image| image.layers.iter().any(|layer| self.participant.shares(layer)))
+    }
+
+    /// Whether the layer's image had its manifest from the registry: others, that had it from this node,
+    /// have their layers reserved.
+    pub(super) fn has_passed_by(&self, layer: &Digest) -> bool {
+        self.order.image(layer).is_some_and(|image| image.passed_by)
     }
 
     /// Reads what the runtime fetched from the registry. What there is no time for is left to a later
@@ -152,7 +171,9 @@ impl Inner {
             let left = deadline.saturating_duration_since(Instant::now());
             let _ = timeout(left, presence.wait_for(here)).await;
             match self.local_manifest(&manifest).await {
-                Some(bytes) => _ = Manifest::parse(&bytes).map(|manifest| self.learn(&manifest)),
+                Some(bytes) => {
+                    _ = Manifest::parse(&bytes).map(|manifest| self.learn(&manifest, true))
+                }
                 None => self.order.passed_by(manifest),
             }
         }

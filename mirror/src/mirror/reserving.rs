@@ -50,7 +50,7 @@ const NOTHING_CAME: Duration = Duration::from_secs(20);
 
 /// A runtime that waits looks again after two seconds at the latest, so layers are let go of so long before
 /// their turn. At full speed that is at once for images that come within two seconds.
-const LOOKS_AGAIN: Duration = Duration::from_secs(2);
+pub(super) const LOOKS_AGAIN: Duration = Duration::from_secs(2);
 
 /// A layer that a runtime could have asked for and did not within this time is one that it does not want,
 /// unpacked already perhaps; or all its slots are taken, and order is a small matter.

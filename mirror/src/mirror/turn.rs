@@ -10,7 +10,7 @@ use http::Response;
 use tokio::time::{Duration, Instant, sleep, timeout};
 use tracing::debug;
 
-use super::{Inner, parking::Wait};
+use super::{Inner, parking::Wait, reserving::LOOKS_AGAIN};
 use crate::{
     Digest,
     claim::timing::ASK_AGAIN,
@@ -68,11 +68,12 @@ impl Inner {
         if !name.by_containerd || !(is_whole || matches!(range, ByteRange::From(_))) {
             return search.await;
         }
-        if is_whole && self.is_out_of_turn(&digest).await {
-            if let Way::Again(size) = self.way_out(&digest) {
-                sleep(self.turn).await;
-                return self.ask_again(digest, range, size);
-            }
+        let is_out_of_turn = is_whole && self.is_out_of_turn(&digest).await;
+        if is_out_of_turn && let Way::Again(size) = self.way_out(&digest) {
+            sleep(self.turn).await;
+            return self.ask_again(digest, range, size);
+        }
+        if is_out_of_turn || is_whole && self.is_behind(&digest) {
             self.wait_for_others(&digest).await;
         }
         let mut search = pin!(search);
@@ -127,9 +128,8 @@ impl Inner {
         }
     }
 
-    /// Leaves a layer whose turn has not come to those who are about to come to it: nodes that share the
-    /// image with this one. If this node were told to lead, it would wait for a slot behind all that its
-    /// runtime has queued, and they for it. Where it leads something that waits so, the slot is better used for that.
+    /// Leaves a layer to those who are about to come to it: nodes that share the image with this one. If
+    /// this node were told to lead, it would wait for a slot behind all that its runtime has queued, and they for it.
     async fn wait_for_others(&self, digest: &Digest) {
         if !self.is_shared(digest) {
             return;
@@ -138,16 +138,32 @@ impl Inner {
             if self.peer_size(digest).await.is_some() {
                 return;
             }
+            let mut in_turn = None;
             while !self.participant.is_arriving(digest).await
                 && self.is_shared(digest)
-                && !self.participant.leads_in_queue()
-                && self.is_out_of_turn(digest).await
+                && self.comes_to_others(digest, &mut in_turn).await
             {
                 sleep(ASK_AGAIN).await;
             }
         };
         let came = timeout(self.much_of_its_time(), others).await.is_ok();
         debug!(%digest, came, "left to others until now");
+    }
+
+    /// Whether others may come to a layer better than this node: before its turn, unless this node leads
+    /// something that waits for the slot, and in its turn as long as those that reserve take to ask.
+    async fn comes_to_others(&self, digest: &Digest, in_turn: &mut Option<Instant>) -> bool {
+        if self.is_out_of_turn(digest).await {
+            return !self.participant.leads_in_queue();
+        }
+        let now = Instant::now();
+        self.is_behind(digest) && now < *in_turn.get_or_insert(now) + LOOKS_AGAIN
+    }
+
+    /// Whether the runtime has a layer in its queue that those who share its image have reserved: it was
+    /// sent away, and is asked for again whenever a slot comes free.
+    fn is_behind(&self, digest: &Digest) -> bool {
+        self.has_passed_by(digest) && self.turns.get(digest, Instant::now()).is_some()
     }
 
     fn way_out(&self, digest: &Digest) -> Way {

@@ -1,6 +1,6 @@
 //! Layers that are asked for in another order than their manifest's.
 
-use std::{collections::BTreeSet, sync::Arc, time::Duration};
+use std::{collections::BTreeSet, future::pending, sync::Arc, time::Duration};
 
 use async_trait::async_trait;
 use http::StatusCode;
@@ -16,7 +16,7 @@ use tokio::{
 
 use crate::{
     parked::image,
-    support::{Node, manifest, noise},
+    support::{Answer, Node, manifest, noise},
 };
 
 const MIB: u64 = 1 << 20;
@@ -31,6 +31,16 @@ async fn five_layers(size: u64) -> (Vec<Node>, Vec<Digest>, Digest) {
     let layers: Vec<_> = (0..5u8).map(|layer| Digest::sha256(&[layer])).collect();
     let image = image(&nodes[0], &layers, size).await;
     (nodes, layers, image)
+}
+
+/// Has the runtime take the manifest of an image of these layers past the mirror.
+async fn has_manifest_from_registry(node: &Node, layers: &[Digest]) {
+    let json = layers.iter().map(|layer| format!(r#"{{"digest":"{layer}","size":{}}}"#, 2 * MIB));
+    let json = json.collect::<Vec<_>>().join(",");
+    let json = format!(r#"{{"schemaVersion":2,"annotations":{{}},"layers":[{json}]}}"#);
+    let digest = Digest::sha256(json.as_bytes());
+    assert_eq!(node.get(&manifest(&digest), &[]).await.status, StatusCode::NOT_FOUND);
+    node.hold(json.as_bytes()).await;
 }
 
 /// Whether a layer's request was answered so that its slot is free for others.
@@ -86,12 +96,7 @@ async fn a_layer_s_turn_comes_with_the_end_of_one_before_it() {
 async fn the_order_is_learnt_from_a_manifest_that_came_from_the_registry_too() {
     let (nodes, layers, _) = five_layers(2 * MIB).await;
     let node = &nodes[1];
-    let json = layers.iter().map(|layer| format!(r#"{{"digest":"{layer}","size":{}}}"#, 3 * MIB));
-    let json = json.collect::<Vec<_>>().join(",");
-    let json = format!(r#"{{"schemaVersion":2,"layers":[{json}]}}"#);
-    let digest = Digest::sha256(json.as_bytes());
-    assert_eq!(node.get(&manifest(&digest), &[]).await.status, StatusCode::NOT_FOUND);
-    node.hold(json.as_bytes()).await;
+    has_manifest_from_registry(node, &layers).await;
     assert!(gives_its_slot_back(node, &layers[4]).await);
 }
 
@@ -107,14 +112,19 @@ async fn small_layers_and_layers_of_a_lone_node_come_as_they_are_asked_for() {
     assert!(!gives_its_slot_back(&lone, &layers[4]).await);
 }
 
-#[tokio::test]
-async fn a_layer_that_cannot_be_asked_for_again_is_left_to_nodes_that_share_the_image() {
+/// What a node gets for the last of five layers, sent away twice, which another node is about to come to.
+/// They share the first. `in_turn`: the last one's turn comes before it is asked for again.
+async fn asks_for_the_last(manifest_from_registry: bool, in_turn: bool) -> (Answer, Vec<u8>) {
     let (nodes, mut layers, _) = five_layers(2 * MIB).await;
     let (node, other) = (&nodes[0], &nodes[1]);
     let (first, last) = (noise(2 << 20, 1), noise(2 << 20, 2));
     (layers[0], layers[4]) = (Digest::sha256(&first), Digest::sha256(&last));
-    let image = image(node, &layers, 2 * MIB).await;
-    node.get(&manifest(&image), &[]).await;
+    if manifest_from_registry {
+        has_manifest_from_registry(node, &layers).await;
+    } else {
+        let image = image(node, &layers, 2 * MIB).await;
+        node.get(&manifest(&image), &[]).await;
+    }
     for layer in &layers[1..3] {
         assert!(!gives_its_slot_back(node, layer).await);
     }
@@ -129,6 +139,9 @@ async fn a_layer_that_cannot_be_asked_for_again_is_left_to_nodes_that_share_the_
         for _ in 0..2 {
             assert!(gives_its_slot_back(node, &layers[4]).await);
         }
+        if in_turn {
+            node.hold(&[1]).await;
+        }
         node.get_blob(&layers[4]).await
     };
     let comes = async {
@@ -136,17 +149,40 @@ async fn a_layer_that_cannot_be_asked_for_again_is_left_to_nodes_that_share_the_
             sleep(Duration::from_millis(10)).await;
         }
         sleep(Duration::from_millis(300)).await;
-        assert_eq!(other.get_blob(&layers[4]).await.status, StatusCode::NOT_FOUND, "it leads");
+        other.get_blob(&layers[4]).await;
         other.hold(&last).await;
+        pending().await
     };
     let finishes = async {
-        let (answer, ()) = tokio::join!(asks, comes);
+        let answer = tokio::select! {
+            answer = asks => answer,
+            never = comes => never,
+        };
         arriving.append(&first[1 << 20..]).await.unwrap();
         arriving.commit().await.unwrap();
         answer
     };
     let (shared, answer) = tokio::join!(node.get_blob(&layers[0]), finishes);
-    assert!(shared.complete && answer.complete && answer.body == last);
+    assert!(shared.complete);
+    (answer, last)
+}
+
+#[tokio::test]
+async fn a_layer_that_cannot_be_asked_for_again_is_left_to_nodes_that_share_the_image() {
+    let (answer, last) = asks_for_the_last(false, false).await;
+    assert!(answer.complete && answer.body == last);
+}
+
+#[tokio::test]
+async fn a_layer_that_others_reserve_is_left_to_them_in_its_turn_too() {
+    let (answer, last) = asks_for_the_last(true, true).await;
+    assert!(answer.complete && answer.body == last);
+}
+
+#[tokio::test]
+async fn a_layer_that_nobody_reserves_is_led_in_its_turn() {
+    let (answer, _) = asks_for_the_last(false, true).await;
+    assert_eq!(answer.status, StatusCode::NOT_FOUND, "it leads");
 }
 
 /// The layers that are reserved now.
