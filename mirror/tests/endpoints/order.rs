@@ -149,7 +149,7 @@ async fn asks_for_the_last(manifest_from_registry: bool, in_turn: bool) -> (Answ
             sleep(Duration::from_millis(10)).await;
         }
         sleep(Duration::from_millis(300)).await;
-        other.get_blob(&layers[4]).await;
+        assert_eq!(other.get_blob(&layers[4]).await.status, StatusCode::NOT_FOUND, "it leads");
         other.hold(&last).await;
         pending().await
     };
