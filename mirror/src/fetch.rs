@@ -9,16 +9,18 @@ use bytes::{Bytes, BytesMut};
 use futures::{StreamExt, stream};
 use thiserror::Error;
 use tokio::time::{Duration, Instant};
+use tracing::debug;
 
 use crate::{
-    Digest,
+    Digest, Peer,
+    claim::timing::SILENCE,
     deadlines::Deadlines,
     metrics::Metrics,
     participant::Participant,
-    peer::client::PeerClient,
+    peer::client::{PeerClient, PeerError},
     recent::Recent,
     relay::Relay,
-    sources::{Sources, Wanted},
+    sources::{Parent, Sources, Standing, Wanted},
     store::ByteStream,
 };
 
@@ -33,6 +35,10 @@ const BAN: Duration = Duration::from_secs(600);
 /// How long a peer that cannot be reached, or fell silent, is left alone. Long enough that a dead or
 /// frozen node costs one deadline and not one for each layer.
 const UNREACHABLE: Duration = Duration::from_secs(30);
+
+/// How long a peer that could not be reached is left alone although a coordinator names it: as long as it
+/// takes the coordinator to find a dead one out.
+const BRIEFLY: Duration = SILENCE;
 
 /// Bans remembered; more than the peers of a large cluster that can be broken at once.
 const BANS: usize = 4096;
@@ -206,6 +212,62 @@ impl Fetcher {
             }
         }
         Err(FetchError::Mismatch(want.digest))
+    }
+}
+
+// === impl Shared ===
+
+impl Shared {
+    /// Whether a peer is not worth asking for the blob now. Whom a coordinator names it has heard of late,
+    /// which is more than one failure of a while ago.
+    fn is_avoided(&self, source: &Parent, digest: &Digest) -> bool {
+        let (now, peer) = (Instant::now(), source.peer.endpoint);
+        let left_alone = match source.standing {
+            Standing::Announced => UNREACHABLE,
+            Standing::Complete | Standing::Arriving => BRIEFLY,
+        };
+        let failed = self.unreachable.get(&peer, now);
+        self.banned.get(&(peer, *digest), now).is_some()
+            || failed.is_some_and(|failed| now < failed + left_alone)
+    }
+
+    /// Tells a peer that bytes were wrong which came from it. It may be the one that has them on its disk, and
+    /// others are about to be sent there.
+    fn doubt(&self, peer: Peer, digest: Digest) {
+        let client = self.client.clone();
+        self.participant.run(async move {
+            let told = client.doubt(&peer, &digest).await;
+            debug!(%digest, peer = %peer.endpoint, ?told, "told a peer of wrong bytes");
+        });
+    }
+
+    /// A size that a peer told, unless a manifest knows better.
+    fn believable(&self, digest: &Digest, size: u64) -> Result<u64, PeerError> {
+        let known = self.sizes.get(digest, Instant::now());
+        if known.is_none_or(|known| known == size) { Ok(size) } else { Err(PeerError::WrongAnswer) }
+    }
+
+    /// Remembers what a failure says about a peer.
+    fn report(&self, source: &Parent, digest: &Digest, error: &PeerError) {
+        let peer = &source.peer;
+        debug!(%digest, peer = %peer.endpoint, error = %error, "peer did not deliver");
+        let now = Instant::now();
+        match error {
+            // It waits for its own parent, like everybody who is still receiving the blob.
+            PeerError::Stalled(_) if source.is_arriving() => {}
+            PeerError::Connect(_) | PeerError::Stalled(_) | PeerError::Trickles => {
+                self.unreachable.insert(peer.endpoint, now, now);
+            }
+            PeerError::WrongAnswer => self.banned.insert((peer.endpoint, *digest), (), now),
+            PeerError::Absent
+            | PeerError::NotAhead
+            | PeerError::Busy
+            | PeerError::Status(_)
+            | PeerError::OtherSize
+            | PeerError::Closed(_)
+            | PeerError::Broken(_)
+            | PeerError::Request(_) => {}
+        }
     }
 }
 

@@ -29,10 +29,11 @@ use crate::{
 mod asking;
 mod desk;
 mod heartbeat;
+mod part;
 
-pub(crate) use heartbeat::{Role, Serving};
+pub(crate) use part::{Role, Serving};
 
-use heartbeat::Part;
+use part::Part;
 
 /// How long it counts that a coordinator did not answer. It is passed over: the next one takes its digests
 /// meanwhile, and knows them already, as participants tell both how far they are. The peers have found
@@ -48,7 +49,7 @@ const LATELY: Duration = Duration::from_secs(5);
 const HEARD_PEERS: usize = 256;
 
 /// Digests that this node takes part in at a time. A node has three downloads a pull; those of pulls
-/// that failed are gone after [`heartbeat::IDLE`].
+/// that failed are gone after [`part::IDLE`].
 const PARTS: usize = 256;
 
 /// What a participant is made of.

@@ -5,17 +5,16 @@ use std::{io, net::SocketAddr, sync::Arc};
 use bytes::Bytes;
 use futures::{StreamExt, stream, stream::BoxStream};
 use tokio::time::{Duration, Instant, timeout};
-use tracing::{debug, info, warn};
+use tracing::{info, warn};
 
-use super::{FetchError, Shared, UNREACHABLE, Want};
+use super::{FetchError, Shared, Want};
 use crate::{
-    Digest, Peer,
-    claim::timing::SILENCE,
+    Peer,
     digest::Verifier,
     metrics::Origin,
     peer::client::{PeerError, PeerStream},
     relay::Passing,
-    sources::{self, Outlook, Standing, Wanted},
+    sources::{self, Outlook, Wanted},
     store::ByteStream,
 };
 
@@ -28,10 +27,6 @@ const BRIEF: Duration = Duration::from_millis(500);
 
 /// Pauses after which a parent that has more is left: the first, and brief ones for as long again.
 const OVERDUE: u32 = 5;
-
-/// How long a peer that could not be reached is left alone although a coordinator names it: as long as it
-/// takes the coordinator to find a dead one out.
-const BRIEFLY: Duration = SILENCE;
 
 /// Follows one parent after the other until the wanted bytes are here.
 pub(super) struct Pursuit {
@@ -344,61 +339,5 @@ impl Drop for Pursuit {
     /// However it ends (its reader may hang up before the first byte), what came is counted.
     fn drop(&mut self) {
         self.leave_parent();
-    }
-}
-
-// === impl Shared ===
-
-impl Shared {
-    /// Whether a peer is not worth asking for the blob now. Whom a coordinator names it has heard of late,
-    /// which is more than one failure of a while ago.
-    pub(super) fn is_avoided(&self, source: &sources::Parent, digest: &Digest) -> bool {
-        let (now, peer) = (Instant::now(), source.peer.endpoint);
-        let left_alone = match source.standing {
-            Standing::Announced => UNREACHABLE,
-            Standing::Complete | Standing::Arriving => BRIEFLY,
-        };
-        let failed = self.unreachable.get(&peer, now);
-        self.banned.get(&(peer, *digest), now).is_some()
-            || failed.is_some_and(|failed| now < failed + left_alone)
-    }
-
-    /// Tells a peer that bytes were wrong which came from it. It may be the one that has them on its disk, and
-    /// others are about to be sent there.
-    fn doubt(&self, peer: Peer, digest: Digest) {
-        let client = self.client.clone();
-        self.participant.run(async move {
-            let told = client.doubt(&peer, &digest).await;
-            debug!(%digest, peer = %peer.endpoint, ?told, "told a peer of wrong bytes");
-        });
-    }
-
-    /// A size that a peer told, unless a manifest knows better.
-    pub(super) fn believable(&self, digest: &Digest, size: u64) -> Result<u64, PeerError> {
-        let known = self.sizes.get(digest, Instant::now());
-        if known.is_none_or(|known| known == size) { Ok(size) } else { Err(PeerError::WrongAnswer) }
-    }
-
-    /// Remembers what a failure says about a peer.
-    pub(super) fn report(&self, source: &sources::Parent, digest: &Digest, error: &PeerError) {
-        let peer = &source.peer;
-        debug!(%digest, peer = %peer.endpoint, error = %error, "peer did not deliver");
-        let now = Instant::now();
-        match error {
-            // It waits for its own parent, like everybody who is still receiving the blob.
-            PeerError::Stalled(_) if source.is_arriving() => {}
-            PeerError::Connect(_) | PeerError::Stalled(_) | PeerError::Trickles => {
-                self.unreachable.insert(peer.endpoint, now, now);
-            }
-            PeerError::WrongAnswer => self.banned.insert((peer.endpoint, *digest), (), now),
-            PeerError::Absent
-            | PeerError::NotAhead
-            | PeerError::Busy
-            | PeerError::Status(_)
-            | PeerError::OtherSize
-            | PeerError::Closed(_)
-            | PeerError::Broken(_)
-            | PeerError::Request(_) => {}
-        }
     }
 }

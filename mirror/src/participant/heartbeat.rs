@@ -1,22 +1,15 @@
 //! Tells the coordinators of a blob how far this node is, as long as it takes part.
 
-use std::{
-    net::SocketAddr,
-    sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicU32, Ordering},
-    },
-};
+use std::{net::SocketAddr, sync::Arc};
 
 use futures::future::{join_all, pending};
-use tokio::{
-    sync::watch,
-    time::{Duration, Instant, MissedTickBehavior, interval_at, timeout},
-};
-use tokio_util::sync::CancellationToken;
-use tracing::{debug, info};
+use tokio::time::{Duration, Instant, MissedTickBehavior, interval_at, timeout};
+use tracing::debug;
 
-use super::{PARTS, Participant};
+use super::{
+    PARTS, Participant,
+    part::{Part, Role, Serving, State},
+};
 use crate::{
     Digest, Peer,
     claim::{
@@ -25,24 +18,9 @@ use crate::{
         wire::{Advices, LARGEST_MESSAGE, Report},
     },
     peer::PROGRESS,
-    sources::{Departure, Wanted},
+    sources::Wanted,
     store::Presence,
 };
-
-/// A node to which nothing came for this long is no participant. Its pull failed, or waits for a
-/// download slot, and will claim again when it has one; or the blob is complete and nobody follows
-/// it any more, and whoever comes now finds it announced. Longer than a stream may stand still.
-const IDLE: Duration = Duration::from_secs(16);
-
-/// How long a lead may stand in its runtime's queue while other blobs arrive: long enough for 30 GB of
-/// layers before it at 1 Gbit/s, and a pull that was given up does not hold a blob for ever.
-const QUEUE: Duration = Duration::from_secs(300);
-
-/// How long a lead in mid-blob may stand still while other blobs arrive. Streams that share a full link
-/// share it unequally: one of three was seen to get 1 MiB in 3.5 s while the others got 20. With
-/// [`crate::claim::timing::LAPSE`] after it another lead is found before the followers starve and all
-/// go to the registry.
-const HELD_UP: Duration = Duration::from_secs(4);
 
 /// Followers that a node serves with one blob: one continues the pipeline, the other is there when a
 /// parent died or a zone has to be entered. More would share the uplink of each.
@@ -54,47 +32,6 @@ const BUSY: Duration = Duration::from_secs(2);
 
 /// Coordinators that are told: the closest, and the one that takes over from it.
 const TOLD: usize = 2;
-
-/// What a node does about a blob that it does not hold yet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Role {
-    /// It takes it from upstream.
-    Leading,
-    /// It streams it from a peer.
-    Following(SocketAddr),
-}
-
-/// This node's part in one blob.
-#[derive(Debug)]
-pub(super) struct Part {
-    state: Mutex<State>,
-    changed: watch::Sender<()>,
-    /// How many follow this node.
-    children: AtomicU32,
-}
-
-/// A follower being served; it counts while this lives.
-#[derive(Debug)]
-pub(crate) struct Serving(Arc<Part>);
-
-#[derive(Debug)]
-struct State {
-    role: Role,
-    may_lead: bool,
-    patient: bool,
-    promoted: CancellationToken,
-    departure: Departure,
-    /// When the verdict came.
-    entered: Instant,
-    /// When a verdict or a byte came last, or the runtime was busy with other blobs.
-    active: Instant,
-    /// When a byte came last.
-    grew: Option<Instant>,
-    /// The blob has been complete since the verdict.
-    completed: bool,
-    /// Its request was sent away to ask again, or the runtime has dropped the blob.
-    sent_away: bool,
-}
 
 // === impl Participant ===
 
@@ -156,16 +93,14 @@ impl Participant {
         let is_shared = |part: &Arc<Part>| {
             let state = part.state();
             let follows = matches!(state.role, Role::Following(_)) && !state.sent_away;
-            follows || part.children.load(Ordering::Relaxed) > 0
+            follows || part.children() > 0
         };
         self.parts().get(digest).is_some_and(is_shared)
     }
 
     /// Another node follows this one in a blob that it takes part in.
     pub(crate) fn serving(&self, digest: &Digest) -> Option<Serving> {
-        let part = Arc::clone(self.parts().get(digest)?);
-        part.children.fetch_add(1, Ordering::Relaxed);
-        Some(Serving(part))
+        self.parts().get(digest).cloned().map(Serving::new)
     }
 
     async fn tell_until_done(self: Arc<Self>, digest: Digest, part: Arc<Part>) {
@@ -230,7 +165,7 @@ impl Participant {
             state,
             may_lead,
             patient,
-            free_slots: SLOTS.saturating_sub(part.children.load(Ordering::Relaxed)),
+            free_slots: SLOTS.saturating_sub(part.children()),
         };
         debug!(%digest, have = progress.have, stage = ?state, "telling");
         let coordinators = self.listeners(digest, Instant::now()).take(TOLD);
@@ -263,117 +198,6 @@ impl Participant {
             return None;
         };
         Advices::parse(&body).ok()?.0.pop()
-    }
-}
-
-// === impl Part ===
-
-impl Part {
-    fn new(state: State) -> Self {
-        Self {
-            state: Mutex::new(state),
-            changed: watch::Sender::new(()),
-            children: AtomicU32::new(0),
-        }
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        // Every critical section is one assignment.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// A new verdict for the same blob.
-    fn enter(&self, state: State) {
-        let grew = self.state().grew;
-        *self.state() = State { grew, ..state };
-        self.changed.send_replace(());
-    }
-
-    fn note(&self, has_grown: bool, now: Instant) {
-        let mut state = self.state();
-        if has_grown {
-            state.grew = Some(now);
-        }
-        if has_grown || self.children.load(Ordering::Relaxed) > 0 {
-            state.active = now;
-        }
-    }
-
-    /// The runtime has no slot for a blob that this node leads, or its other downloads take the link:
-    /// it comes later, and is no less this node's. Returns whether that may be believed.
-    fn queue(&self, now: Instant) -> bool {
-        let mut state = self.state();
-        let until = state.grew.map_or(state.entered + QUEUE, |grew| grew + HELD_UP);
-        let waits = state.role == Role::Leading && now < until;
-        if waits {
-            state.active = now;
-        }
-        waits
-    }
-
-    /// The runtime has dropped the blob, and no verdict has come since it was complete: nobody is to wait
-    /// for it here.
-    fn is_deleted(&self) {
-        let mut state = self.state();
-        state.sent_away |= state.completed;
-    }
-
-    fn stage(&self, presence: Option<Presence>, now: Instant) -> Stage {
-        let state = self.state();
-        match (presence, state.role) {
-            _ if state.sent_away || state.is_idle(now) => Stage::Gone,
-            (Some(Presence::Complete { .. }), _) => Stage::Complete,
-            (_, Role::Leading) => Stage::Leading,
-            (_, Role::Following(parent)) => Stage::Following { parent },
-        }
-    }
-
-    fn promote(&self, digest: &Digest) {
-        let mut state = self.state();
-        if state.role != Role::Leading && state.may_lead {
-            info!(%digest, "the lead is gone; this node goes on in its place");
-            state.role = Role::Leading;
-            state.active = Instant::now();
-            state.promoted.cancel();
-        }
-    }
-}
-
-// === impl State ===
-
-impl State {
-    fn new(role: Role, wanted: &Wanted, now: Instant) -> Self {
-        let (promoted, departure) = (wanted.promoted.clone(), wanted.departure.clone());
-        let Wanted { may_lead, patient, .. } = *wanted;
-        Self {
-            role,
-            may_lead,
-            patient,
-            promoted,
-            departure,
-            entered: now,
-            active: now,
-            grew: None,
-            completed: false,
-            sent_away: false,
-        }
-    }
-
-    fn is_in_queue(&self, now: Instant) -> bool {
-        let waits = self.grew.is_none() && !self.completed && !self.sent_away;
-        self.role == Role::Leading && waits && now >= self.entered + HEARTBEAT
-    }
-
-    fn is_idle(&self, now: Instant) -> bool {
-        now >= self.active + IDLE
-    }
-}
-
-// === impl Serving ===
-
-impl Drop for Serving {
-    fn drop(&mut self) {
-        self.0.children.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
