@@ -3,122 +3,21 @@
 
 use std::{
     collections::BTreeSet,
-    net::{IpAddr, Ipv4Addr, SocketAddr},
-    sync::{
-        Arc,
-        atomic::{AtomicU16, Ordering},
-        mpsc as std_mpsc,
-    },
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
     time::Duration,
 };
 
-use futures::StreamExt;
-use onepull_agent::p2p::{HostPort, Libp2pRouter, P2p, P2pConfig, P2pError};
-use onepull_mirror::{Digest, Peer, Router, testing};
-use tokio::time::{Instant, sleep, timeout};
-use tokio_util::{sync::CancellationToken, task::TaskTracker};
+use onepull_agent::p2p::P2pConfig;
+use onepull_mirror::{Peer, Router, testing};
+use tokio::time::{Instant, sleep};
 
-const LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
-const ANY_PORT: SocketAddr = SocketAddr::new(LOOPBACK, 0);
+mod nodes;
 
-/// Things settle within this time, even on a loaded machine: the largest cluster here makes some 300
-/// connections, and a handshake takes 20 ms of a core in an unoptimised build.
-const DEADLINE: Duration = Duration::from_secs(90);
-
-/// A node in this process, with a peer endpoint of which only the address exists.
-struct TestNode {
-    router: Libp2pRouter,
-    endpoint: SocketAddr,
-    cancel: CancellationToken,
-    tracker: TaskTracker,
-}
-
-impl TestNode {
-    async fn start(config: P2pConfig) -> Self {
-        let (cancel, tracker) = (CancellationToken::new(), TaskTracker::new());
-        let endpoint = SocketAddr::new(config.advertise, config.peer_endpoint_port);
-        let router = P2p::start(config, &tracker, cancel.clone()).await.unwrap();
-        Self { router, endpoint, cancel, tracker }
-    }
-
-    /// A node that joins through `bootstrap`.
-    async fn join(bootstrap: &[&Self]) -> Self {
-        Self::start(joining(bootstrap)).await
-    }
-
-    async fn stop(self) {
-        self.cancel.cancel();
-        self.tracker.close();
-        self.tracker.wait().await;
-    }
-
-    fn at(&self) -> HostPort {
-        self.router.local_addr().into()
-    }
-
-    async fn finds(&self, digest: &Digest) -> BTreeSet<SocketAddr> {
-        let search = self.router.find(digest).map(|peer| peer.endpoint).collect();
-        timeout(DEADLINE, search).await.expect("the search ends")
-    }
-}
-
-/// Peer endpoints are not opened here; they only have to differ.
-fn config() -> P2pConfig {
-    static NEXT_PORT: AtomicU16 = AtomicU16::new(20_000);
-    P2pConfig::new(ANY_PORT, LOOPBACK, NEXT_PORT.fetch_add(1, Ordering::Relaxed))
-}
-
-fn joining(bootstrap: &[&TestNode]) -> P2pConfig {
-    P2pConfig { bootstrap: bootstrap.iter().map(|node| node.at()).collect(), ..config() }
-}
-
-/// `count` nodes that have met: up to 20 all know each other, more all know the first.
-async fn cluster(count: usize) -> Vec<TestNode> {
-    cluster_of(count, |config| config).await
-}
-
-async fn cluster_of(count: usize, set: impl Fn(P2pConfig) -> P2pConfig) -> Vec<TestNode> {
-    let mut nodes = vec![TestNode::start(set(config())).await];
-    for _ in 1..count {
-        let node = TestNode::start(set(joining(&[&nodes[0]]))).await;
-        nodes.push(node);
-    }
-    let must_know_all = if count <= 20 { &nodes[..] } else { &nodes[..1] };
-    until("they know each other", async || {
-        must_know_all.iter().all(|node| node.router.peers() == count - 1)
-    })
-    .await;
-    nodes
-}
-
-async fn until(what: &str, mut holds: impl AsyncFnMut() -> bool) {
-    let wait = async {
-        while !holds().await {
-            sleep(Duration::from_millis(20)).await;
-        }
-    };
-    timeout(DEADLINE, wait).await.unwrap_or_else(|_| panic!("not in time: {what}"));
-}
-
-async fn until_found(node: &TestNode, digest: &Digest, holders: &[&TestNode]) {
-    let holders: BTreeSet<_> = holders.iter().map(|holder| holder.endpoint).collect();
-    until("the holders are found", async || node.finds(digest).await == holders).await;
-}
-
-/// A node that repeats what it announces every three seconds.
-fn restless(config: P2pConfig) -> P2pConfig {
-    P2pConfig { record_ttl: Duration::from_secs(9), ..config }
-}
-
-async fn until_sure(nodes: &[TestNode]) {
-    let unknown = digest("unknown");
-    let are_sure = async || nodes.iter().all(|node| node.router.knows_of_nobody(&unknown));
-    until("all know of nobody", are_sure).await;
-}
-
-fn digest(name: &str) -> Digest {
-    Digest::sha256(name.as_bytes())
-}
+use nodes::{
+    ANY_PORT, LOOPBACK, TestNode, cluster, cluster_of, config, digest, fails, freeze_later,
+    joining, latencies, restless, until, until_found, until_sure,
+};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn three_routers_keep_the_promises_of_a_router() {
@@ -365,59 +264,10 @@ async fn mistakes_are_told_with_their_flag() {
     }
 }
 
-async fn fails(config: P2pConfig) -> P2pError {
-    P2p::start(config, &TaskTracker::new(), CancellationToken::new()).await.unwrap_err()
-}
-
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_unspecified_ipv6_address_takes_ipv4_as_well() {
     let a = TestNode::start(P2pConfig { listen: "[::]:0".parse().unwrap(), ..config() }).await;
     let at = SocketAddr::new(LOOPBACK, a.router.local_addr().port());
     let b = TestNode::start(P2pConfig { bootstrap: vec![at.into()], ..config() }).await;
     until("b joins over IPv4", async || b.router.ready()).await;
-}
-
-#[derive(Debug)]
-struct Latencies {
-    p50: Duration,
-    p99: Duration,
-}
-
-/// The times that whole searches take, each for another digest with `holders` holders.
-async fn latencies(
-    node: &TestNode,
-    count: usize,
-    digest: impl Fn(usize) -> Digest,
-    holders: usize,
-) -> Latencies {
-    let mut times = Vec::new();
-    for n in 0..count {
-        let start = Instant::now();
-        assert_eq!(node.finds(&digest(n)).await.len(), holders);
-        times.push(start.elapsed());
-    }
-    times.sort_unstable();
-    Latencies { p50: times[count / 2], p99: times[count * 99 / 100] }
-}
-
-/// A node on a thread and runtime of its own. After a message it is never polled again, while its
-/// sockets stay open: what its peers see of a stopped process, and nearly what they see of a
-/// machine that lost power.
-fn freeze_later(config: P2pConfig) -> std_mpsc::Sender<()> {
-    let (freeze, frozen) = std_mpsc::channel();
-    std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-        let _node = runtime.block_on(async {
-            let node = TestNode::start(config).await;
-            while frozen.try_recv() == Err(std_mpsc::TryRecvError::Empty) {
-                sleep(Duration::from_millis(5)).await;
-            }
-            node
-        });
-        // Ends with the test's process.
-        loop {
-            std::thread::park();
-        }
-    });
-    freeze
 }
