@@ -1,7 +1,7 @@
 //! The simulated cluster: nodes, links, and a coordinator for each layer.
 //!
 //! The behaviour of a node is that of `onepull_mirror`'s `sources/claims.rs`, `fetch/pursuit.rs` and
-//! `participant/heartbeat.rs`, told as events; the coordinators are the real ones.
+//! `participant/{part,heartbeat}.rs`, told as events; the coordinators are the real ones.
 
 use onepull_mirror::claim::{Coordinator, Counters};
 use tokio::time::{Duration, Instant};
