@@ -26,6 +26,7 @@ pub mod router;
 pub mod server;
 pub mod sink;
 pub mod sources;
+mod stand_in;
 pub mod store;
 #[cfg(any(test, feature = "testing"))]
 pub mod testing;

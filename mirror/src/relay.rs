@@ -17,7 +17,7 @@ use tokio::{
 
 use crate::{
     Digest, Store,
-    store::{ByteStream, Notices, Presence, STALL, StoreError, copied},
+    store::{Notices, Opened, Presence, STALL, StoreError, copied},
 };
 
 mod reading;
@@ -110,17 +110,17 @@ impl Relay {
         self: &Arc<Self>,
         digest: &Digest,
         offset: u64,
-    ) -> Result<ByteStream, StoreError> {
+    ) -> Result<Opened, StoreError> {
         match self.window(digest) {
             Some(window) => {
-                Ok(Reading::new(Arc::clone(self), *digest, offset, window).into_stream())
+                Ok(Reading::new(Arc::clone(self), *digest, offset, window).into_stream().into())
             }
             None => self.store.open(digest, offset).await,
         }
     }
 
     /// A blob that has begun to pass is about to be in the store.
-    async fn open_stored(&self, digest: &Digest, offset: u64) -> Result<ByteStream, StoreError> {
+    async fn open_stored(&self, digest: &Digest, offset: u64) -> Result<Opened, StoreError> {
         let mut presence = self.store.follow(digest);
         let _ = timeout(STALL, presence.wait_for(Option::is_some)).await;
         self.store.open(digest, offset).await

@@ -9,7 +9,6 @@ use hyper_util::{
     server::graceful::{GracefulShutdown, Watcher},
 };
 use tokio::{
-    io::{AsyncRead, AsyncWrite},
     sync::Semaphore,
     time::{Duration, sleep, timeout},
 };
@@ -21,13 +20,17 @@ use crate::{metrics::Metrics, response::Body};
 mod flushed;
 mod handshake;
 mod listener;
+mod sending;
 mod serving;
 
 pub use listener::Listener;
+pub(crate) use sending::ByKernel;
+pub use sending::SendFile;
 pub use serving::{LOWER_EFFORT, Serving};
 
 use flushed::{FlushedBody, FlushedIo, Waiting};
 use handshake::Gate;
+use sending::Sending;
 
 /// Largest request head, roughly. Go's and curl's defaults send far less; more is answered with 431.
 const LARGEST_HEAD: usize = 64 * 1024;
@@ -94,7 +97,7 @@ where
 /// A connection from its proof, if it needs one, to its last answer.
 async fn life<S, A, F>(stream: S, from: SocketAddr, gate: Option<Gate>, answer: A, watcher: Watcher)
 where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: SendFile,
     A: Fn(Request<Incoming>) -> F + Send + Sync + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
@@ -108,13 +111,16 @@ where
 
 async fn connection<S, A, F>(stream: S, answer: A, watcher: Watcher)
 where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    S: SendFile,
     A: Fn(Request<Incoming>) -> F + Send + Sync + 'static,
     F: Future<Output = Response<Body>> + Send + 'static,
 {
     let waiting = Waiting::default();
-    let stream = FlushedIo::new(TokioIo::new(stream), waiting.clone());
-    let service = service_fn(move |request| {
+    let stream = FlushedIo::new(TokioIo::new(Sending(stream)), waiting.clone());
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        if S::BY_KERNEL {
+            request.extensions_mut().insert(ByKernel);
+        }
         let (response, waiting) = (answer(request), waiting.clone());
         async move { Ok::<_, Infallible>(response.await.map(|body| FlushedBody::new(body, waiting))) }
     });

@@ -18,6 +18,7 @@ mod folder;
 mod followers;
 mod growth;
 mod inventory;
+mod opened;
 mod read;
 mod tail;
 
@@ -25,6 +26,7 @@ pub use folder::{FolderSink, FolderStore, FolderWriter, blob_path};
 pub(crate) use growth::Notices;
 pub use growth::{Growing, Growth};
 pub use inventory::{Ingest, Inventory};
+pub use opened::Opened;
 pub use read::{READ_CHUNK, open_file, read_file};
 pub(crate) use read::{copied, limited};
 pub(crate) use tail::LOOK;
@@ -47,7 +49,7 @@ pub trait Store: Send + Sync + 'static {
     /// [`StoreError::Absent`] when the blob is not here (any more), [`StoreError::Io`] and
     /// [`StoreError::Length`] when its bytes cannot be read. An error in mid-stream ends the stream:
     /// a growing blob was given up, or did not grow for [`STALL`] while the reader waited.
-    async fn open(&self, digest: &Digest, offset: u64) -> Result<ByteStream, StoreError>;
+    async fn open(&self, digest: &Digest, offset: u64) -> Result<Opened, StoreError>;
 
     /// Drops an unfinished copy whose bytes were found to be wrong, so that the runtime's next
     /// attempt starts clean. Complete blobs are never touched; an unknown digest is not an error.

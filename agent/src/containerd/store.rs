@@ -9,7 +9,7 @@ use std::{
 use async_trait::async_trait;
 use onepull_mirror::{
     Digest, Reservation, Store,
-    store::{ByteStream, Presence, StoreError, Watch, blob_path, open_file, read_file},
+    store::{ByteStream, Opened, Presence, StoreError, Watch, blob_path, open_file},
 };
 use tokio::sync::watch;
 use tokio_util::{sync::CancellationToken, task::TaskTracker};
@@ -131,12 +131,14 @@ impl ContainerdStore {
         session: &Session,
         digest: &Digest,
         offset: u64,
-    ) -> Result<ByteStream, StoreError> {
+    ) -> Result<Opened, StoreError> {
         // The folder is shared by all namespaces, so the file alone proves nothing.
         let size = self.size(session, digest).await?;
         let expected = size.ok_or(StoreError::Absent(*digest))?;
         match open_file(&blob_path(&session.root, digest)).await {
-            Ok((file, found)) if found == expected => Ok(read_file(file, offset.min(found)..found)),
+            Ok((file, found)) if found == expected => {
+                Ok(Opened::file(file, offset.min(found)..found))
+            }
             Ok((_, found)) => Err(StoreError::Length { digest: *digest, expected, found }),
             Err(error) => {
                 let error = StoreError::from_io(*digest, error);
@@ -164,18 +166,18 @@ impl Store for ContainerdStore {
         Ok(size.map(|size| Presence::Complete { size }).or(known))
     }
 
-    async fn open(&self, digest: &Digest, offset: u64) -> Result<ByteStream, StoreError> {
+    async fn open(&self, digest: &Digest, offset: u64) -> Result<Opened, StoreError> {
         let Some(session) = self.session() else { return Err(StoreError::Absent(*digest)) };
         if self.holdings.size(digest).is_none()
             && let Some(stream) = self.open_growing(digest, offset).await?
         {
-            return Ok(stream);
+            return Ok(stream.into());
         }
         match self.open_complete(&session, digest, offset).await {
             // Deleted unnoticed, it may be arriving again.
             Err(StoreError::Absent(absent)) => {
                 let stream = self.open_growing(digest, offset).await?;
-                stream.ok_or(StoreError::Absent(absent))
+                stream.map(Opened::from).ok_or(StoreError::Absent(absent))
             }
             opened => opened,
         }

@@ -7,7 +7,7 @@ use futures::{TryStreamExt, future::join_all, join};
 use onepull_agent::containerd::{ContainerdStore, Pace};
 use onepull_mirror::{
     Digest, Store,
-    store::{ByteStream, Presence},
+    store::{Opened, Presence},
     testing::store::{Ingest, a_stalled_ingest_ends_its_readers as ends_its_readers},
 };
 use onepull_testbed::{
@@ -151,7 +151,7 @@ async fn reaches(store: &Arc<ContainerdStore>, digest: &Digest, bytes: Option<u6
     timeout(LIMIT, follower.wait_for(|now| *now == growing)).await.unwrap().unwrap();
 }
 
-async fn all(stream: ByteStream) -> Vec<u8> {
+async fn all(stream: Opened) -> Vec<u8> {
     let chunks: Vec<Bytes> = timeout(LIMIT, stream.try_collect()).await.unwrap().unwrap();
     chunks.concat()
 }

@@ -90,7 +90,7 @@ impl PeerService {
             }
             (&Method::GET | &Method::HEAD, path) => {
                 let digest = path.strip_prefix(PREFIX).ok_or(Refusal::NotPullApi)?.parse()?;
-                self.blob(digest, head.method == Method::HEAD, &head.headers).await
+                self.blob(digest, &head).await
             }
             _ => Err(Refusal::Method),
         }

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     Digest,
-    store::{ByteStream, LOOK, STALL},
+    store::{ByteStream, LOOK, Opened, STALL},
 };
 
 /// Where one reader is.
@@ -22,7 +22,7 @@ pub(super) struct Reading {
     at: u64,
     window: watch::Receiver<Window>,
     /// What the store has from byte `at` on, while it is read from there.
-    stored: Option<ByteStream>,
+    stored: Option<Opened>,
 }
 
 // === impl Reading ===

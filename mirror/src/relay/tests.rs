@@ -45,17 +45,17 @@ impl Node {
         writer.with_total(self.blob.len() as u64)
     }
 
-    async fn read(&self, from: usize) -> ByteStream {
+    async fn read(&self, from: usize) -> Opened {
         self.relay.open(&self.digest, from as u64).await.unwrap()
     }
 }
 
 /// The next bytes, if they are there.
-fn soon(stream: &mut ByteStream) -> Option<Bytes> {
+fn soon(stream: &mut Opened) -> Option<Bytes> {
     stream.next().now_or_never().map(|next| next.unwrap().unwrap())
 }
 
-async fn rest(stream: ByteStream) -> io::Result<Vec<u8>> {
+async fn rest(stream: Opened) -> io::Result<Vec<u8>> {
     Ok(stream.try_collect::<Vec<_>>().await?.concat())
 }
 

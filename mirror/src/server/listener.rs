@@ -3,17 +3,17 @@
 use std::{io, net::SocketAddr};
 
 use socket2::SockRef;
-use tokio::{
-    io::{AsyncRead, AsyncWrite},
-    net::{TcpListener, TcpStream},
-};
+use tokio::net::{TcpListener, TcpStream};
 
-use super::serving::{STEADY, Serving};
+use super::{
+    sending::SendFile,
+    serving::{STEADY, Serving},
+};
 
 /// Accepts connections. Which one a server has is known when it is compiled, so it costs nothing.
 pub trait Listener: Send + 'static {
     /// A connection.
-    type Stream: AsyncRead + AsyncWrite + Unpin + Send + 'static;
+    type Stream: SendFile;
 
     /// Says how the connections to come are paced, where there is something to say.
     fn pace(&self) {}

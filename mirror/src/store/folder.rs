@@ -16,8 +16,7 @@ use async_trait::async_trait;
 use tokio::{fs::File, io::AsyncWriteExt, sync::watch};
 
 use super::{
-    ByteStream, Ingest, Inventory, Presence, STALL, Store, StoreError, Watch, read::open_file,
-    read_file,
+    Ingest, Inventory, Opened, Presence, STALL, Store, StoreError, Watch, read::open_file,
 };
 use crate::{Digest, digest::Algorithm, digest::Verifier};
 
@@ -118,14 +117,14 @@ impl FolderStore {
         digest: &Digest,
         expected: u64,
         offset: u64,
-    ) -> Result<ByteStream, StoreError> {
+    ) -> Result<Opened, StoreError> {
         let (file, found) = open_file(&self.blob(digest))
             .await
             .map_err(|source| StoreError::from_io(*digest, source))?;
         if found != expected {
             return Err(StoreError::Length { digest: *digest, expected, found });
         }
-        Ok(read_file(file, offset.min(found)..found))
+        Ok(Opened::file(file, offset.min(found)..found))
     }
 }
 
@@ -140,14 +139,14 @@ impl Store for FolderStore {
         Ok(self.inventory.presence(digest))
     }
 
-    async fn open(&self, digest: &Digest, offset: u64) -> Result<ByteStream, StoreError> {
+    async fn open(&self, digest: &Digest, offset: u64) -> Result<Opened, StoreError> {
         for _ in 0..LOOKS {
             if let Some(size) = self.inventory.size(digest) {
                 return self.open_complete(digest, size, offset).await;
             }
             let Some(growing) = self.inventory.growing(digest) else { break };
             match growing.open(offset, STALL).await {
-                Ok(Some(stream)) => return Ok(stream),
+                Ok(Some(stream)) => return Ok(stream.into()),
                 Ok(None) => {}
                 Err(source) => return Err(StoreError::Io { digest: *digest, source }),
             }

@@ -2,7 +2,7 @@
 
 use std::{
     fs::File,
-    io,
+    io::{self, IoSliceMut},
     ops::Range,
     path::Path,
     sync::{
@@ -13,9 +13,11 @@ use std::{
 
 use bytes::Bytes;
 use futures::{Stream, StreamExt, stream};
+use rustix::io::{ReadWriteFlags, preadv2};
 use tokio::task::spawn_blocking;
 
 use super::ByteStream;
+use crate::stand_in;
 
 mod chunk;
 
@@ -44,20 +46,48 @@ pub(super) struct Counted;
 /// Streams `range` of an open file. One chunk is read ahead while the last one is being sent.
 ///
 /// A file that ends before the range does ends the stream with `UnexpectedEof`.
-pub fn read_file(file: File, range: Range<u64>) -> ByteStream {
-    let steps = stream::unfold((range.start, Counted::new()), move |(at, open)| {
-        let end = range.end.min(at + open.chunk());
-        std::future::ready((at < end).then_some((Ok(at..end), (end, open))))
+pub fn read_file(file: impl Into<Arc<File>>, range: Range<u64>) -> ByteStream {
+    read_steps(file.into(), steps(range).map(Ok)).boxed()
+}
+
+/// The same for a connection on which the kernel sends what it has in the page cache: that is stood in for.
+pub(super) fn lend_file(file: Arc<File>, range: Range<u64>) -> ByteStream {
+    let lent = steps(range).map(move |step| {
+        let file = Arc::clone(&file);
+        async move {
+            let lent = is_cached(&file, &step).then(|| stand_in::of(&file, &step)).flatten();
+            match lent {
+                Some(stand_in) => Ok(stand_in),
+                None => read_step(&file, step).await,
+            }
+        }
     });
-    read_steps(file, steps).boxed()
+    lent.buffered(2).boxed()
+}
+
+/// `range` in steps, of as many bytes as may be held at the time.
+fn steps(range: Range<u64>) -> impl Stream<Item = Range<u64>> + Send {
+    stream::unfold((range.start, Counted::new()), move |(at, open)| {
+        let end = range.end.min(at + open.chunk());
+        std::future::ready((at < end).then_some((at..end, (end, open))))
+    })
+}
+
+/// Whether sending `step` need not wait for the disk, as far as its first and last byte tell.
+fn is_cached(file: &File, step: &Range<u64>) -> bool {
+    let has = |at| {
+        let mut byte = [0];
+        let read = preadv2(file, &mut [IoSliceMut::new(&mut byte)], at, ReadWriteFlags::NOWAIT);
+        matches!(read, Ok(1))
+    };
+    has(step.start) && has(step.end - 1)
 }
 
 /// Reads each of `steps` as soon as it is known, and one ahead of the one being sent.
 pub(super) fn read_steps(
-    file: File,
+    file: Arc<File>,
     steps: impl Stream<Item = io::Result<Range<u64>>> + Send,
 ) -> impl Stream<Item = io::Result<Bytes>> + Send {
-    let file = Arc::new(file);
     steps
         .map(move |step| {
             let file = Arc::clone(&file);
@@ -105,7 +135,10 @@ pub async fn open_file(path: &Path) -> io::Result<(File, u64)> {
 }
 
 /// Cuts a stream after `length` bytes.
-pub(crate) fn limited(bytes: ByteStream, length: u64) -> ByteStream {
+pub(crate) fn limited(
+    bytes: impl Stream<Item = io::Result<Bytes>> + Send + 'static,
+    length: u64,
+) -> ByteStream {
     let cut = bytes.scan(length, |left, chunk| {
         let chunk = chunk.map(|mut chunk| {
             chunk.truncate(usize::try_from(*left).unwrap_or(usize::MAX));

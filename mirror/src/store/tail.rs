@@ -48,7 +48,7 @@ pub fn tail_file(
     growth: watch::Receiver<Growth>,
     stall: Duration,
 ) -> ByteStream {
-    read_steps(file, ranges(offset, growth, stall)).boxed()
+    read_steps(file.into(), ranges(offset, growth, stall)).boxed()
 }
 
 /// The parts of the file as they can be read.

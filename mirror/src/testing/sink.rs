@@ -10,7 +10,7 @@ use tokio::time::{sleep, timeout};
 use crate::{
     Digest, Sink, Store,
     sink::{Part, Role, SinkError, SinkWriter},
-    store::{ByteStream, Presence, READ_CHUNK, StoreError},
+    store::{Opened, Presence, READ_CHUNK, StoreError},
 };
 
 mod leases;
@@ -142,7 +142,7 @@ async fn put(fixture: &dyn SinkFixture, part: &Part, bytes: Bytes) {
     timeout(DEADLINE, writer.commit()).await.unwrap().unwrap();
 }
 
-async fn read(stream: ByteStream) -> Vec<u8> {
+async fn read(stream: Opened) -> Vec<u8> {
     let chunks: Vec<Bytes> = timeout(DEADLINE, stream.try_collect()).await.unwrap().unwrap();
     chunks.concat()
 }

@@ -30,13 +30,14 @@ impl Socket {
 }
 
 impl Listener for Socket {
-    type Stream = TcpStream;
+    type Stream = Box<dyn Wire>;
 
-    async fn accept(&self) -> io::Result<(TcpStream, SocketAddr)> {
-        self.0.accept().await
+    async fn accept(&self) -> io::Result<(Self::Stream, SocketAddr)> {
+        let (stream, from) = self.0.accept().await?;
+        Ok((Box::new(stream), from))
     }
 
-    fn prepare(_: &TcpStream, _: &Serving) -> io::Result<()> {
+    fn prepare(_: &Self::Stream, _: &Serving) -> io::Result<()> {
         Ok(())
     }
 }

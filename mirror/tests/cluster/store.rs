@@ -11,7 +11,7 @@ use bytes::Bytes;
 use futures::{StreamExt, stream};
 use onepull_mirror::{
     Digest, Store,
-    store::{ByteStream, Ingest, Inventory, Presence, READ_CHUNK, STALL, StoreError, Watch},
+    store::{Ingest, Inventory, Opened, Presence, READ_CHUNK, STALL, StoreError, Watch},
 };
 use tokio::{sync::watch, time::timeout};
 
@@ -77,7 +77,7 @@ impl Store for MemoryStore {
         Ok(self.inventory.presence(digest))
     }
 
-    async fn open(&self, digest: &Digest, offset: u64) -> Result<ByteStream, StoreError> {
+    async fn open(&self, digest: &Digest, offset: u64) -> Result<Opened, StoreError> {
         let file = lock(&self.files).get(digest).cloned();
         let file = file.filter(|_| self.inventory.presence(digest).is_some());
         let file = file.ok_or(StoreError::Absent(*digest))?;
@@ -85,7 +85,8 @@ impl Store for MemoryStore {
         Ok(stream::try_unfold(tail, async |mut tail| {
             Ok(tail.next().await?.map(|bytes| (bytes, tail)))
         })
-        .boxed())
+        .boxed()
+        .into())
     }
 
     async fn abort(&self, digest: &Digest) -> Result<(), StoreError> {

@@ -8,7 +8,7 @@ use http::StatusCode;
 use onepull_mirror::{
     Digest, Store,
     router::MemoryNetwork,
-    store::{ByteStream, FolderStore, Presence, READ_CHUNK, StoreError, Watch},
+    store::{FolderStore, Opened, Presence, READ_CHUNK, StoreError, Watch},
 };
 use tokio::{
     sync::{mpsc, watch},
@@ -31,9 +31,9 @@ impl Store for BadDisk {
     async fn stat(&self, digest: &Digest) -> Result<Option<Presence>, StoreError> {
         self.0.stat(digest).await
     }
-    async fn open(&self, digest: &Digest, offset: u64) -> Result<ByteStream, StoreError> {
+    async fn open(&self, digest: &Digest, offset: u64) -> Result<Opened, StoreError> {
         let gone = stream::iter([Err(std::io::ErrorKind::UnexpectedEof.into())]);
-        Ok(self.0.open(digest, offset).await?.take(1).chain(gone).boxed())
+        Ok(self.0.open(digest, offset).await?.take(1).chain(gone).boxed().into())
     }
     async fn abort(&self, digest: &Digest) -> Result<(), StoreError> {
         self.0.abort(digest).await
@@ -51,7 +51,7 @@ impl Store for SlowAbort {
     async fn stat(&self, digest: &Digest) -> Result<Option<Presence>, StoreError> {
         self.0.stat(digest).await
     }
-    async fn open(&self, digest: &Digest, offset: u64) -> Result<ByteStream, StoreError> {
+    async fn open(&self, digest: &Digest, offset: u64) -> Result<Opened, StoreError> {
         self.0.open(digest, offset).await
     }
     async fn abort(&self, digest: &Digest) -> Result<(), StoreError> {

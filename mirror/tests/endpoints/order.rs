@@ -7,7 +7,7 @@ use http::StatusCode;
 use onepull_mirror::{
     Digest, Reservation, Store,
     router::MemoryNetwork,
-    store::{ByteStream, FolderStore, Presence, StoreError, Watch},
+    store::{FolderStore, Opened, Presence, StoreError, Watch},
 };
 use tokio::{
     sync::watch,
@@ -206,7 +206,7 @@ impl Store for Reserving {
         self.store.stat(digest).await
     }
 
-    async fn open(&self, digest: &Digest, offset: u64) -> Result<ByteStream, StoreError> {
+    async fn open(&self, digest: &Digest, offset: u64) -> Result<Opened, StoreError> {
         self.store.open(digest, offset).await
     }
 

@@ -4,8 +4,9 @@ use std::{io, net::SocketAddr, sync::Arc};
 
 use futures::{StreamExt, stream};
 use http::{
-    HeaderMap, Response,
+    HeaderMap, Method, Response,
     header::{self, AsHeaderName},
+    request::Parts,
 };
 use tokio::{
     sync::watch,
@@ -20,6 +21,7 @@ use crate::{
     peer::FOLLOWER,
     range::{ByteRange, Span},
     response::{self, Body, Refusal},
+    server::ByKernel,
     store::{ByteStream, Presence, limited},
 };
 
@@ -35,9 +37,9 @@ impl PeerService {
     pub(super) async fn blob(
         &self,
         digest: Digest,
-        head: bool,
-        headers: &HeaderMap,
+        request: &Parts,
     ) -> Result<Response<Body>, Refusal> {
+        let (headers, head) = (&request.headers, request.method == Method::HEAD);
         let range = ByteRange::parse(text(headers, header::RANGE));
         let follower = text(headers, FOLLOWER).and_then(|node| node.parse().ok());
         let complete = self.complete(&digest).await;
@@ -70,6 +72,8 @@ impl PeerService {
                 debug!(%digest, %error, "cannot be opened");
                 Refusal::Blob(digest)
             })?;
+        let by_kernel = size > SMALL && request.extensions.get::<ByKernel>().is_some();
+        let bytes = if by_kernel { bytes.lent() } else { bytes.boxed() };
         let bytes = limited(bytes, wanted.end - wanted.start);
         let bytes = if serving.is_some() { self.while_it_comes(digest, bytes) } else { bytes };
         let bytes = self.metered(bytes, serving);

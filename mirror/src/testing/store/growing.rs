@@ -9,7 +9,7 @@ use tokio::{sync::watch, time::timeout};
 use super::{EVENT_DEADLINE, StoreFixture};
 use crate::{
     Digest,
-    store::{ByteStream, Presence, READ_CHUNK, StoreError},
+    store::{Opened, Presence, READ_CHUNK, StoreError},
 };
 
 /// Runs this part of the suite.
@@ -136,7 +136,7 @@ fn blob(size: usize, seed: u8) -> (Bytes, Digest) {
     (bytes, digest)
 }
 
-async fn read(stream: ByteStream) -> io::Result<Vec<u8>> {
+async fn read(stream: Opened) -> io::Result<Vec<u8>> {
     let chunks: Vec<Bytes> = timeout(EVENT_DEADLINE, stream.try_collect()).await??;
     Ok(chunks.concat())
 }

@@ -1,0 +1,263 @@
+//! Connections that send parts of files in place of what stands in for them.
+
+use std::{
+    fs::File,
+    io::{self, IoSlice},
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use rustix::{fs::sendfile, io::pread};
+use tokio::{
+    io::{AsyncRead, AsyncWrite, Interest, ReadBuf},
+    net::TcpStream,
+};
+use tokio_rustls::server::TlsStream;
+
+use crate::{
+    peer::Wire,
+    stand_in::{self, Part},
+};
+
+/// Bytes of a part that are copied at a time where the kernel cannot send it.
+const COPIED: usize = 64 * 1024;
+
+/// A kind of connection, and how it sends a part of a file.
+pub trait SendFile: AsyncRead + AsyncWrite + Unpin + Send + 'static {
+    /// Whether the kernel does it, from the page cache, without a copy.
+    const BY_KERNEL: bool = false;
+
+    /// Sends at most `length` bytes of `file` from byte `start` on, as [`AsyncWrite::poll_write`] does of memory.
+    ///
+    /// # Errors
+    /// The file's and the connection's.
+    fn poll_send_file(
+        &mut self,
+        cx: &mut Context<'_>,
+        file: &File,
+        start: u64,
+        length: usize,
+    ) -> Poll<io::Result<usize>> {
+        poll_copy(self, cx, file, start, length)
+    }
+}
+
+/// In a request's extensions: it is worthwhile to give its connection stand-ins.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct ByKernel;
+
+/// A connection that may be given stand-ins.
+#[derive(Debug)]
+pub(super) struct Sending<S>(pub(super) S);
+
+fn poll_copy<S: AsyncWrite + Unpin + ?Sized>(
+    stream: &mut S,
+    cx: &mut Context<'_>,
+    file: &File,
+    start: u64,
+    length: usize,
+) -> Poll<io::Result<usize>> {
+    let mut bytes = vec![0; length.min(COPIED)];
+    match pread(file, &mut bytes, start)? {
+        0 => Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
+        read => Pin::new(stream).poll_write(cx, &bytes[..read]),
+    }
+}
+
+// === impl SendFile ===
+
+impl SendFile for TcpStream {
+    const BY_KERNEL: bool = true;
+
+    fn poll_send_file(
+        &mut self,
+        cx: &mut Context<'_>,
+        file: &File,
+        start: u64,
+        length: usize,
+    ) -> Poll<io::Result<usize>> {
+        loop {
+            ready!(self.poll_write_ready(cx))?;
+            let send = || Ok(sendfile(&*self, file, Some(&mut { start }), length)?);
+            match self.try_io(Interest::WRITABLE, send) {
+                Ok(sent) if sent > 0 => return Poll::Ready(Ok(sent)),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                // A file system that cannot, or a filter of system calls; an end or an error shows again.
+                Ok(_) | Err(_) => return poll_copy(self, cx, file, start, length),
+            }
+        }
+    }
+}
+
+impl<S: SendFile> SendFile for TlsStream<S> {}
+
+impl SendFile for Box<dyn Wire> {}
+
+// === impl Sending ===
+
+impl<S: AsyncRead + Unpin> AsyncRead for Sending<S> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_read(cx, buffer)
+    }
+}
+
+impl<S: SendFile> AsyncWrite for Sending<S> {
+    fn poll_write(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        match stand_in::meant_by(bytes) {
+            Some(Part { file, start }) => self.0.poll_send_file(cx, &file, start, bytes.len()),
+            None => Pin::new(&mut self.0).poll_write(cx, bytes),
+        }
+    }
+
+    /// What comes before the first stand-in, or that alone.
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffers: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        match buffers.iter().position(|bytes| stand_in::meant_by(bytes).is_some()) {
+            Some(0) => self.poll_write(cx, &buffers[0]),
+            Some(first) => Pin::new(&mut self.0).poll_write_vectored(cx, &buffers[..first]),
+            None => Pin::new(&mut self.0).poll_write_vectored(cx, buffers),
+        }
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        self.0.is_write_vectored()
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_flush(cx)
+    }
+
+    fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.0).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::{io::Write, sync::Arc};
+
+    use bytes::Bytes;
+    use futures::TryStreamExt;
+    use http::{Response, header};
+    use prometheus_client::registry::Registry;
+    use tokio::{
+        io::{AsyncReadExt, AsyncWriteExt, DuplexStream, duplex},
+        net::TcpListener,
+    };
+    use tokio_util::{sync::CancellationToken, task::TaskTracker};
+
+    use super::*;
+    use crate::{
+        metrics::Metrics,
+        response::streamed,
+        server::{Serving, serve},
+        store::{Opened, READ_CHUNK},
+    };
+
+    impl SendFile for DuplexStream {}
+
+    /// A file of `length` bytes, and what is in it.
+    fn noise(length: usize) -> (File, Vec<u8>) {
+        let bytes: Vec<u8> = (0..=250).cycle().take(length).collect();
+        let mut file = tempfile::tempfile().unwrap();
+        file.write_all(&bytes).unwrap();
+        (file, bytes)
+    }
+
+    fn stand_in(file: File, length: usize) -> Bytes {
+        stand_in::of(&Arc::new(file), &(0..length as u64)).unwrap()
+    }
+
+    /// Both ends of a connection.
+    async fn connected() -> (TcpStream, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        (listener.accept().await.unwrap().0, client)
+    }
+
+    #[tokio::test]
+    async fn an_answer_has_the_parts_that_were_lent_to_it() {
+        let (file, bytes) = noise(3 * READ_CHUNK + 17);
+        let wanted = &bytes[5..bytes.len() - 1];
+        let (file, length) = (Arc::new(file), wanted.len() as u64);
+        let lend = move || Opened::file(file.try_clone().unwrap(), 5..5 + length).lent();
+        let lent: Vec<Bytes> = lend().try_collect().await.unwrap();
+        assert_eq!(lent.iter().map(Bytes::len).sum::<usize>(), wanted.len());
+        if lent.iter().any(|part| stand_in::meant_by(part).is_none()) {
+            println!("part of it is read: this file system does not say what it has in memory");
+        }
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut client = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let answer = move |_| {
+            let response = Response::builder().header(header::CONTENT_LENGTH, length);
+            std::future::ready(response.body(streamed(lend())).unwrap())
+        };
+        let metrics = Metrics::register(&mut Registry::default());
+        let shutdown = CancellationToken::new();
+        let served = serve(listener, Serving::peers(metrics, None), answer, shutdown.clone());
+        let served = TaskTracker::new().spawn(served);
+        client.write_all(b"GET / HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").await.unwrap();
+        let mut read = Vec::new();
+        client.read_to_end(&mut read).await.unwrap();
+        assert!(read.ends_with(wanted), "{} bytes", read.len());
+        shutdown.cancel();
+        served.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn where_the_kernel_cannot_send_it_a_part_is_copied() {
+        let (file, bytes) = noise(3 * COPIED + 17);
+        let (stream, mut client) = duplex(1000);
+        let mut read = vec![0; bytes.len()];
+        let part = stand_in(file, bytes.len());
+        let mut stream = Sending(stream);
+        let (written, _) = tokio::join!(stream.write_all(&part), client.read_exact(&mut read));
+        written.unwrap();
+        assert!(read == bytes);
+    }
+
+    #[tokio::test]
+    async fn a_part_that_its_file_does_not_have_is_an_error() {
+        let (file, bytes) = noise(100);
+        let (stream, mut client) = connected().await;
+        let error = Sending(stream).write_all(&stand_in(file, bytes.len() + 1)).await.unwrap_err();
+        assert_eq!(error.kind(), io::ErrorKind::UnexpectedEof);
+        let mut read = Vec::new();
+        client.read_to_end(&mut read).await.unwrap();
+        assert_eq!(read, bytes);
+    }
+
+    #[tokio::test]
+    async fn a_part_waits_until_its_reader_has_room() {
+        let (file, bytes) = noise(READ_CHUNK);
+        let part = stand_in(file, bytes.len());
+        let (stream, mut client) = connected().await;
+        let mut stream = Sending(stream);
+        // More than all buffers of the connection hold.
+        let parts = 0..32;
+        let writing = async {
+            for _ in parts.clone() {
+                stream.write_all(&part).await.unwrap();
+            }
+        };
+        let reading = async {
+            for _ in parts.clone() {
+                let mut read = vec![0; bytes.len()];
+                client.read_exact(&mut read).await.unwrap();
+                assert!(read == bytes);
+            }
+        };
+        tokio::join!(writing, reading);
+    }
+}
