@@ -116,9 +116,11 @@ where
     F: Future<Output = Response<Body>> + Send + 'static,
 {
     let waiting = Waiting::default();
-    let stream = FlushedIo::new(TokioIo::new(Sending(stream)), waiting.clone());
+    // Where buffers are gathered into one, hyper would copy what stands in for a part.
+    let by_kernel = S::BY_KERNEL && stream.is_write_vectored();
+    let stream = FlushedIo::new(TokioIo::new(Sending::new(stream)), waiting.clone());
     let service = service_fn(move |mut request: Request<Incoming>| {
-        if S::BY_KERNEL {
+        if by_kernel {
             request.extensions_mut().insert(ByKernel);
         }
         let (response, waiting) = (answer(request), waiting.clone());

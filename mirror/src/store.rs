@@ -28,7 +28,7 @@ pub use growth::{Growing, Growth};
 pub use inventory::{Ingest, Inventory};
 pub use opened::Opened;
 pub use read::{READ_CHUNK, open_file, read_file};
-pub(crate) use read::{copied, limited};
+pub(crate) use read::{bring_in, copied, is_cached, limited};
 pub(crate) use tail::LOOK;
 pub use tail::{STALL, tail_file};
 

@@ -47,40 +47,12 @@ pub(super) struct Counted;
 ///
 /// A file that ends before the range does ends the stream with `UnexpectedEof`.
 pub fn read_file(file: impl Into<Arc<File>>, range: Range<u64>) -> ByteStream {
-    read_steps(file.into(), steps(range).map(Ok)).boxed()
+    read_steps(file.into(), steps(range)).boxed()
 }
 
 /// The same for a connection on which the kernel sends what it has in the page cache: that is stood in for.
 pub(super) fn lend_file(file: Arc<File>, range: Range<u64>) -> ByteStream {
-    let lent = steps(range).map(move |step| {
-        let file = Arc::clone(&file);
-        async move {
-            let lent = is_cached(&file, &step).then(|| stand_in::of(&file, &step)).flatten();
-            match lent {
-                Some(stand_in) => Ok(stand_in),
-                None => read_step(&file, step).await,
-            }
-        }
-    });
-    lent.buffered(2).boxed()
-}
-
-/// `range` in steps, of as many bytes as may be held at the time.
-fn steps(range: Range<u64>) -> impl Stream<Item = Range<u64>> + Send {
-    stream::unfold((range.start, Counted::new()), move |(at, open)| {
-        let end = range.end.min(at + open.chunk());
-        std::future::ready((at < end).then_some((at..end, (end, open))))
-    })
-}
-
-/// Whether sending `step` need not wait for the disk, as far as its first and last byte tell.
-fn is_cached(file: &File, step: &Range<u64>) -> bool {
-    let has = |at| {
-        let mut byte = [0];
-        let read = preadv2(file, &mut [IoSliceMut::new(&mut byte)], at, ReadWriteFlags::NOWAIT);
-        matches!(read, Ok(1))
-    };
-    has(step.start) && has(step.end - 1)
+    one_ahead(file, steps(range), lend_step).boxed()
 }
 
 /// Reads each of `steps` as soon as it is known, and one ahead of the one being sent.
@@ -88,12 +60,43 @@ pub(super) fn read_steps(
     file: Arc<File>,
     steps: impl Stream<Item = io::Result<Range<u64>>> + Send,
 ) -> impl Stream<Item = io::Result<Bytes>> + Send {
+    one_ahead(file, steps, read_step)
+}
+
+/// `range` in steps, of as many bytes as may be held at the time.
+fn steps(range: Range<u64>) -> impl Stream<Item = io::Result<Range<u64>>> + Send {
+    stream::unfold((range.start, Counted::new()), move |(at, open)| {
+        let end = range.end.min(at + open.chunk());
+        std::future::ready((at < end).then_some((Ok(at..end), (end, open))))
+    })
+}
+
+fn one_ahead<F: Future<Output = io::Result<Bytes>> + Send>(
+    file: Arc<File>,
+    steps: impl Stream<Item = io::Result<Range<u64>>> + Send,
+    get: impl Fn(Arc<File>, Range<u64>) -> F + Copy + Send,
+) -> impl Stream<Item = io::Result<Bytes>> + Send {
     steps
         .map(move |step| {
             let file = Arc::clone(&file);
-            async move { read_step(&file, step?).await }
+            async move { get(file, step?).await }
         })
         .buffered(2)
+}
+
+/// Whether `part` can be had without waiting for the disk, as far as its first and last byte tell.
+pub(crate) fn is_cached(file: &File, part: &Range<u64>) -> bool {
+    let has = |at| {
+        let mut byte = [0];
+        let read = preadv2(file, &mut [IoSliceMut::new(&mut byte)], at, ReadWriteFlags::NOWAIT);
+        matches!(read, Ok(1))
+    };
+    has(part.start) && has(part.end - 1)
+}
+
+/// Waits until the page cache has `part`, at most [`READ_CHUNK`] of it, or cannot have it.
+pub(crate) fn bring_in(file: &File, part: &Range<u64>) {
+    let _ = Chunk::take(length(part)).fill(file, part.start);
 }
 
 /// The chunk that keeps `open` streams within [`MEMORY`].
@@ -156,15 +159,27 @@ pub(crate) fn copied(bytes: &[u8]) -> Bytes {
     Chunk::of(bytes).map_or_else(|| Bytes::copy_from_slice(bytes), Bytes::from_owner)
 }
 
+/// What stands in for a step that the page cache has; else its bytes.
+async fn lend_step(file: Arc<File>, step: Range<u64>) -> io::Result<Bytes> {
+    let stand_in = is_cached(&file, &step).then(|| stand_in::of(&file, &step)).flatten();
+    match stand_in {
+        Some(stand_in) => Ok(stand_in),
+        None => read_step(file, step).await,
+    }
+}
+
 /// Reads what the page cache has at once, and the rest on a thread that may wait for the disk.
-async fn read_step(file: &Arc<File>, step: Range<u64>) -> io::Result<Bytes> {
-    let mut chunk = Chunk::take(usize::try_from(step.end - step.start).unwrap_or(READ_CHUNK));
-    chunk.fill_from_cache(file, step.start);
+async fn read_step(file: Arc<File>, step: Range<u64>) -> io::Result<Bytes> {
+    let mut chunk = Chunk::take(length(&step));
+    chunk.fill_from_cache(&file, step.start);
     if !chunk.is_full() {
-        let file = Arc::clone(file);
         chunk = spawn_blocking(move || chunk.fill(&file, step.start)).await??;
     }
     Ok(Bytes::from_owner(chunk))
+}
+
+fn length(step: &Range<u64>) -> usize {
+    usize::try_from(step.end - step.start).unwrap_or(READ_CHUNK)
 }
 
 #[cfg(test)]

@@ -30,7 +30,8 @@ use crate::{
 const ABREAST: Duration = Duration::from_millis(500);
 
 /// A blob that is complete and no larger than this, as manifests are, takes no slot: it is sent before
-/// whoever was refused would ask again.
+/// whoever was refused would ask again. And whatever is no longer than this leaves with its answer's head,
+/// not by the kernel after it.
 const SMALL: u64 = 64 * 1024;
 
 impl PeerService {
@@ -72,9 +73,10 @@ impl PeerService {
                 debug!(%digest, %error, "cannot be opened");
                 Refusal::Blob(digest)
             })?;
-        let by_kernel = size > SMALL && request.extensions.get::<ByKernel>().is_some();
+        let length = wanted.end - wanted.start;
+        let by_kernel = length > SMALL && request.extensions.get::<ByKernel>().is_some();
         let bytes = if by_kernel { bytes.lent() } else { bytes.boxed() };
-        let bytes = limited(bytes, wanted.end - wanted.start);
+        let bytes = limited(bytes, length);
         let bytes = if serving.is_some() { self.while_it_comes(digest, bytes) } else { bytes };
         let bytes = self.metered(bytes, serving);
         let bytes = match slot {
