@@ -30,18 +30,19 @@ pub trait SendFile: AsyncRead + AsyncWrite + Unpin + Send + 'static {
     /// Whether the kernel does it, from the page cache, without a copy.
     const BY_KERNEL: bool = false;
 
-    /// Sends at most `length` bytes of `file` from byte `start` on, as [`AsyncWrite::poll_write`] does of memory.
+    /// Has the kernel send at most `length` bytes of `file` from byte `start` on, as [`AsyncWrite::poll_write`]
+    /// does of memory; none at the file's end.
     ///
     /// # Errors
-    /// The file's and the connection's.
+    /// The file's and the connection's, and where the kernel cannot.
     fn poll_send_file(
         &mut self,
-        cx: &mut Context<'_>,
-        file: &File,
-        start: u64,
-        length: usize,
+        _cx: &mut Context<'_>,
+        _file: &File,
+        _start: u64,
+        _length: usize,
     ) -> Poll<io::Result<usize>> {
-        poll_copy(self, cx, file, start, length)
+        Poll::Ready(Err(io::ErrorKind::Unsupported.into()))
     }
 }
 
@@ -55,20 +56,6 @@ pub(super) struct Sending<S> {
     stream: S,
     /// The reading of a part that was in the page cache when it was lent, and is not any more.
     reading: Option<JoinHandle<()>>,
-}
-
-fn poll_copy<S: AsyncWrite + Unpin + ?Sized>(
-    stream: &mut S,
-    cx: &mut Context<'_>,
-    file: &File,
-    start: u64,
-    length: usize,
-) -> Poll<io::Result<usize>> {
-    let mut bytes = vec![0; length.min(COPIED)];
-    match pread(file, &mut bytes, start)? {
-        0 => Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
-        read => Pin::new(stream).poll_write(cx, &bytes[..read]),
-    }
 }
 
 // === impl SendFile ===
@@ -87,10 +74,8 @@ impl SendFile for TcpStream {
             ready!(self.poll_write_ready(cx))?;
             let send = || Ok(sendfile(&*self, file, Some(&mut { start }), length)?);
             match self.try_io(Interest::WRITABLE, send) {
-                Ok(sent) if sent > 0 => return Poll::Ready(Ok(sent)),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                // A file system that cannot, or a filter of system calls; an end or an error shows again.
-                Ok(_) | Err(_) => return poll_copy(self, cx, file, start, length),
+                sent => return Poll::Ready(sent),
             }
         }
     }
@@ -126,7 +111,25 @@ impl<S: SendFile> Sending<S> {
                 }
             }
         }
-        self.stream.poll_send_file(cx, &file, start, bytes.len())
+        match ready!(self.stream.poll_send_file(cx, &file, start, bytes.len())) {
+            Ok(sent) if sent > 0 => Poll::Ready(Ok(sent)),
+            // A file system that cannot, or a filter of system calls; an end or an error shows again.
+            Ok(_) | Err(_) => self.poll_copy(cx, &file, start, bytes.len()),
+        }
+    }
+
+    fn poll_copy(
+        &mut self,
+        cx: &mut Context<'_>,
+        file: &File,
+        start: u64,
+        length: usize,
+    ) -> Poll<io::Result<usize>> {
+        let mut bytes = vec![0; length.min(COPIED)];
+        match pread(file, &mut bytes, start)? {
+            0 => Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into())),
+            read => Pin::new(&mut self.stream).poll_write(cx, &bytes[..read]),
+        }
     }
 }
 
